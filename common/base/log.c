@@ -55,6 +55,9 @@ escape_line(char *to, size_t size, const char *text)
 	return n;
 }
 
+static void log_line(enum log_level level, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
 static void
 log_line(enum log_level level, const char *format, va_list args)
 {
