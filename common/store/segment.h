@@ -18,7 +18,7 @@
 #include "common/base/slice.h"
 
 enum {
-	SEGMENT_HEADER_SIZE = 152,
+	SEGMENT_HEADER_SIZE = 136,
 	SEGMENT_CHECKSUM_SIZE = 16, /* BLAKE2b */
 	SEGMENT_FILES_OPEN = 32, /* descriptors that a reader keeps open at most */
 };
@@ -45,6 +45,7 @@ struct segment_record {
 	uint64_t body_id;
 	uint64_t plain_len; /* bytes of the body when unpacked */
 	uint8_t checksum[SEGMENT_CHECKSUM_SIZE]; /* of the unpacked body */
+	uint8_t parts_checksum[SEGMENT_CHECKSUM_SIZE]; /* of prefix and structure; by the append */
 	struct slice prefix; /* at most 4 GiB each */
 	struct slice structure;
 	struct slice body; /* as stored */
@@ -84,7 +85,7 @@ MUST_USE enum fault segments_sync(struct segments *);
 struct segment_tail segments_tail(const struct segments *);
 /* Takes back what was appended since the tail was so. */
 MUST_USE enum fault segments_cut(struct segments *, struct segment_tail);
-/* Gives the space of a record back to the file system; where it cannot, nothing happens. */
+/* Gives the space behind a record's header back to the file system, where it can. */
 MUST_USE enum fault segments_punch(struct segments *, const struct segment_place *);
 /* Removes a segment before the tail's. */
 MUST_USE enum fault segments_remove(struct segments *, uint32_t segment);
@@ -101,7 +102,7 @@ MUST_USE enum fault segment_files_read(
 /*
  * Reads and checks the header of the record at place->offset: magic, version, lengths, header
  * checksum; FAULT_DAMAGED.  The slices of the record have their lengths but no data; length is
- * set in place.  FAULT_EXPIRED: zero bytes here, a punched record.
+ * set in place.  A punched record keeps its header: what follows reads as zeros.
  */
 MUST_USE enum fault segment_files_header(
 	struct segment_files *, struct segment_place *, struct segment_record *);

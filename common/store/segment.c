@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Appending to segment files: mailboxd (store) and queued (queue).  What lies past the committed
+ * tail has never happened: it is cut off after a fault, and at start after a crash.
+ */
+#include "common/store/segment.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/store/segment_format.h"
+
+struct segments {
+	int dir;
+	int file; /* the tail's segment, or -1 */
+	mode_t mode;
+	uint64_t size_max;
+	struct segment_tail tail;
+	bool file_dirty; /* appended since the last sync */
+	bool dir_dirty; /* a file was made since the last sync */
+};
+
+/* Zero bytes between records. */
+static const char padding[SEGMENT_ALIGN];
+
+enum fault
+segments_open(const char *dir, const struct segments_options *options, struct segments **segments)
+{
+	struct segments *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return FAULT_NOMEM;
+	s->file = -1;
+	s->size_max = options->size_max != 0 ? options->size_max : SEGMENT_SIZE_MAX;
+	s->mode = options->group_reads ? 0640 : 0600;
+	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir < 0) {
+		enum fault fault = fault_from_errno(errno);
+		free(s);
+		return fault;
+	}
+	*segments = s;
+	return FAULT_OK;
+}
+
+static void
+file_close(struct segments *s)
+{
+	/* Data was synced before, or is given up: close has nothing to report. */
+	if (s->file >= 0)
+		close(s->file);
+	s->file = -1;
+}
+
+void
+segments_close(struct segments *s)
+{
+	if (s == NULL)
+		return;
+	file_close(s);
+	close(s->dir);
+	free(s);
+}
+
+static enum fault
+file_open(struct segments *s, uint32_t segment, int flags)
+{
+	char name[SEGMENT_NAME_SIZE];
+
+	file_close(s);
+	s->file = openat(s->dir, segment_name(segment, name),
+		O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, s->mode);
+	if (s->file < 0)
+		return fault_from_errno(errno);
+	if ((flags & O_CREAT) != 0 && fchmod(s->file, s->mode) < 0)
+		return fault_from_errno(errno);
+	return FAULT_OK;
+}
+
+enum fault
+segments_remove(struct segments *s, uint32_t segment)
+{
+	char name[SEGMENT_NAME_SIZE];
+
+	assert(segment != s->tail.segment);
+	if (unlinkat(s->dir, segment_name(segment, name), 0) < 0 && errno != ENOENT)
+		return fault_from_errno(errno);
+	return FAULT_OK;
+}
+
+/* Removes every segment file past the tail's. */
+static enum fault
+later_remove(struct segments *s, uint32_t last)
+{
+	enum fault fault = FAULT_OK;
+	int copy = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
+	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+
+	if (list == NULL) {
+		fault = fault_from_errno(errno);
+		if (copy >= 0)
+			close(copy);
+		return fault;
+	}
+	rewinddir(list);
+	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
+		uint32_t segment;
+		if (segment_name_parse(slice_text(entry->d_name), &segment) && segment > last)
+			fault = segments_remove(s, segment);
+	}
+	closedir(list);
+	return fault;
+}
+
+/* Opens the tail's file and cuts it to the tail's length. */
+static enum fault
+tail_restore(struct segments *s, struct segment_tail tail)
+{
+	struct stat status;
+
+	s->tail = tail;
+	file_close(s);
+	if (tail.segment == 0)
+		return FAULT_OK;
+	enum fault fault = file_open(s, tail.segment, 0);
+	if (fault != FAULT_OK)
+		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
+	if (fstat(s->file, &status) < 0)
+		return fault_from_errno(errno);
+	if (status.st_size < 0 || (uint64_t)status.st_size < tail.length)
+		return FAULT_DAMAGED;
+	if ((uint64_t)status.st_size > tail.length && ftruncate(s->file, (off_t)tail.length) < 0)
+		return fault_from_errno(errno);
+	return FAULT_OK;
+}
+
+enum fault
+segments_recover(struct segments *s, struct segment_tail tail)
+{
+	s->tail = (struct segment_tail){0};
+	enum fault fault = tail_restore(s, tail);
+	if (fault == FAULT_OK)
+		fault = later_remove(s, tail.segment);
+	return fault;
+}
+
+enum fault
+segments_cut(struct segments *s, struct segment_tail tail)
+{
+	if (s->file >= 0 && tail.segment == s->tail.segment && tail.length == s->tail.length)
+		return FAULT_OK;
+	uint32_t last = s->tail.segment;
+	enum fault fault = tail_restore(s, tail);
+	for (uint32_t i = tail.segment + 1; fault == FAULT_OK && i <= last; i++)
+		fault = segments_remove(s, i);
+	s->file_dirty = false;
+	return fault;
+}
+
+/* Begins a new file.  The old one is made durable first: segments_sync() knows only the last. */
+static enum fault
+roll_over(struct segments *s)
+{
+	enum fault fault = FAULT_OK;
+
+	if (s->file >= 0 && s->file_dirty)
+		fault = segments_sync(s);
+	if (fault == FAULT_OK)
+		fault = file_open(s, s->tail.segment + 1, O_CREAT | O_TRUNC);
+	if (fault != FAULT_OK)
+		return fault;
+	s->tail = (struct segment_tail){.segment = s->tail.segment + 1};
+	s->dir_dirty = true;
+	return FAULT_OK;
+}
+
+/* Writes all of the parts at the offset. */
+static enum fault
+write_parts(int file, struct iovec *parts, int count, uint64_t offset)
+{
+	while (count > 0) {
+		ssize_t n = pwritev(file, parts, count, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fault_from_errno(errno);
+		offset += (uint64_t)n;
+		for (size_t left = (size_t)n; count > 0; parts++, count--) {
+			if (left < parts->iov_len) {
+				parts->iov_base = (char *)parts->iov_base + left;
+				parts->iov_len -= left;
+				break;
+			}
+			left -= parts->iov_len;
+		}
+	}
+	return FAULT_OK;
+}
+
+static struct iovec
+part_of(struct slice s)
+{
+	return (struct iovec){(void *)(uintptr_t)s.data, s.len};
+}
+
+enum fault
+segments_append(
+	struct segments *s, const struct segment_record *record, struct segment_place *place)
+{
+	uint8_t header[SEGMENT_HEADER_SIZE];
+	enum fault fault = FAULT_OK;
+
+	if (record->prefix.len > UINT32_MAX || record->structure.len > UINT32_MAX)
+		return FAULT_TOO_BIG;
+	if (s->tail.segment == 0 || s->tail.length >= s->size_max)
+		fault = roll_over(s);
+	else if (s->file < 0)
+		fault = file_open(s, s->tail.segment, 0);
+	if (fault != FAULT_OK)
+		return fault;
+	segment_header_encode(record, header);
+	uint64_t length = segment_record_length(record);
+	uint64_t unpadded =
+		SEGMENT_HEADER_SIZE + record->prefix.len + record->structure.len + record->body.len;
+	struct iovec parts[] = {{header, sizeof(header)}, part_of(record->prefix),
+		part_of(record->structure), part_of(record->body),
+		{(void *)(uintptr_t)padding, length - unpadded}};
+	s->file_dirty = true;
+	fault = write_parts(s->file, parts, sizeof(parts) / sizeof(parts[0]), s->tail.length);
+	if (fault != FAULT_OK)
+		return fault;
+	*place = (struct segment_place){s->tail.segment, s->tail.length, length};
+	s->tail.length += length;
+	return FAULT_OK;
+}
+
+enum fault
+segments_sync(struct segments *s)
+{
+	/* The bytes must be on disk before an index that points at them is. */
+	if (s->file_dirty && s->file >= 0 && fdatasync(s->file) < 0)
+		return fault_from_errno(errno);
+	s->file_dirty = false;
+	/* A new file's name too, or the index would point at no file after a crash. */
+	if (s->dir_dirty && fsync(s->dir) < 0)
+		return fault_from_errno(errno);
+	s->dir_dirty = false;
+	return FAULT_OK;
+}
+
+struct segment_tail
+segments_tail(const struct segments *s)
+{
+	return s->tail;
+}
+
+enum fault
+segments_punch(struct segments *s, const struct segment_place *place)
+{
+	char name[SEGMENT_NAME_SIZE];
+
+	if (place->length <= SEGMENT_HEADER_SIZE)
+		return FAULT_OK;
+	int file = openat(
+		s->dir, segment_name(place->segment, name), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (file < 0)
+		return errno == ENOENT ? FAULT_OK : fault_from_errno(errno);
+	int rc = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)(place->offset + SEGMENT_HEADER_SIZE),
+		(off_t)(place->length - SEGMENT_HEADER_SIZE));
+	enum fault fault = FAULT_OK;
+	/* A file system without holes keeps the bytes until the whole segment is dead. */
+	if (rc < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		fault = fault_from_errno(errno);
+	close(file);
+	return fault;
+}

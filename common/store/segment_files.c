@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reading segment files, for every process that reads mail from disk.  A bounded number of
+ * descriptors is kept open; the one that was used least recently goes first.
+ */
+#include "common/store/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/store/segment_format.h"
+
+struct open_file {
+	uint32_t segment; /* 0: free */
+	int file;
+	uint64_t used_at; /* of segment_files.turn */
+};
+
+struct segment_files {
+	int dir;
+	unsigned most;
+	uint64_t turn;
+	struct open_file files[]; /* most of them */
+};
+
+enum fault
+segment_files_open(const char *dir, unsigned most, struct segment_files **files)
+{
+	struct segment_files *f = calloc(1, sizeof(*f) + most * sizeof(f->files[0]));
+
+	if (f == NULL)
+		return FAULT_NOMEM;
+	f->most = most;
+	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f->dir < 0) {
+		enum fault fault = fault_from_errno(errno);
+		free(f);
+		return fault;
+	}
+	*files = f;
+	return FAULT_OK;
+}
+
+void
+segment_files_close(struct segment_files *f)
+{
+	if (f == NULL)
+		return;
+	for (unsigned i = 0; i < f->most; i++)
+		if (f->files[i].segment != 0)
+			close(f->files[i].file);
+	close(f->dir);
+	free(f);
+}
+
+/* The entry of a segment, or the one to be used for it: free, or least recently used. */
+static struct open_file *
+slot_find(struct segment_files *f, uint32_t segment)
+{
+	struct open_file *oldest = &f->files[0];
+
+	for (unsigned i = 0; i < f->most; i++) {
+		if (f->files[i].segment == segment)
+			return &f->files[i];
+		if (f->files[i].segment == 0 ||
+			(oldest->segment != 0 && f->files[i].used_at < oldest->used_at))
+			oldest = &f->files[i];
+	}
+	return oldest;
+}
+
+static enum fault
+file_get(struct segment_files *f, uint32_t segment, int *file)
+{
+	char name[SEGMENT_NAME_SIZE];
+
+	if (segment == 0)
+		return FAULT_DAMAGED;
+	struct open_file *slot = slot_find(f, segment);
+	if (slot->segment != segment) {
+		int opened = openat(
+			f->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (opened < 0)
+			return fault_from_errno(errno);
+		if (slot->segment != 0)
+			close(slot->file);
+		*slot = (struct open_file){.segment = segment, .file = opened};
+	}
+	slot->used_at = ++f->turn;
+	*file = slot->file;
+	return FAULT_OK;
+}
+
+enum fault
+segment_files_read(struct segment_files *f, uint32_t segment, uint64_t offset, void *at, size_t len)
+{
+	int file;
+	char *to = at;
+
+	if (offset > INT64_MAX - len)
+		return FAULT_DAMAGED;
+	enum fault fault = file_get(f, segment, &file);
+	if (fault != FAULT_OK)
+		return fault;
+	while (len > 0) {
+		ssize_t n = pread(file, to, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? fault_from_errno(errno) : FAULT_DAMAGED;
+		to += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return FAULT_OK;
+}
+
+enum fault
+segment_files_header(
+	struct segment_files *f, struct segment_place *place, struct segment_record *record)
+{
+	uint8_t header[SEGMENT_HEADER_SIZE];
+	enum fault fault =
+		segment_files_read(f, place->segment, place->offset, header, sizeof(header));
+
+	if (fault == FAULT_OK)
+		fault = segment_header_decode(header, record);
+	if (fault == FAULT_OK)
+		place->length = segment_record_length(record);
+	return fault;
+}
+
+enum fault
+segment_files_size(struct segment_files *f, uint32_t segment, uint64_t *size)
+{
+	struct stat status;
+	int file;
+	enum fault fault = file_get(f, segment, &file);
+
+	if (fault != FAULT_OK)
+		return fault;
+	if (fstat(file, &status) < 0)
+		return fault_from_errno(errno);
+	*size = (uint64_t)status.st_size;
+	return FAULT_OK;
+}
