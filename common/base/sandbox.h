@@ -33,6 +33,7 @@ enum sandbox_calls {
 
 struct sandbox {
 	uint32_t uid, gid; /* 0: stay who we are */
+	uint32_t group; /* one more group (readers of the store), 0: none */
 	const struct sandbox_path *paths; /* empty list: no file at all */
 	unsigned calls;
 	uint64_t files_max; /* RLIMIT_NOFILE */

@@ -4,12 +4,19 @@
  * sandbox, peers, control commands, shutdown.  A daemon's main.c fills a struct daemon_spec and
  * calls daemon_main.
  *
- * Start: fork and exec by maild -> SETTING*, ROUTE*, KEY_FILE*, LISTENER*, PEER*, CONFIGURED ->
- * sandbox() -> open() -> READY -> event loop.  A later CONFIGURED (SIGHUP) -> reconfigure().
+ * Start: fork and exec by maild (arguments: -i INSTANCE [-u UID:GID[:GROUP]]) -> SETTING*, ROUTE*,
+ * KEY_FILE*, LISTENER*, PEER*, CONFIGURED -> sandbox() -> open() -> READY -> event loop.
+ *
+ * Configuration comes in rounds that end with CONFIGURED; a later one (SIGHUP) ends in
+ * reconfigure().  Each round carries everything again: settings not sent have their defaults, and
+ * the first ROUTE, KEY_FILE or LISTENER of a round begins a new list (compare daemon_round).
+ * Their handlers run as they arrive, in the first round before sandbox() and open().
+ * PEER alone may also come at any time between rounds.
  */
 #ifndef IPC_DAEMON_H
 #define IPC_DAEMON_H
 
+#include "common/base/sandbox.h"
 #include "common/ipc/link.h"
 #include "common/ipc/settings.h"
 
@@ -27,7 +34,7 @@ struct daemon_handlers {
  * daemon_control_done, in this turn or later. */
 struct daemon_control {
 	struct ipc_origin origin;
-	const struct slice *words;
+	const struct ipc_control_word *words; /* gone when the handler returns */
 	uint32_t word_count;
 };
 
@@ -54,7 +61,12 @@ struct daemon_spec {
 /* Returns the exit status. */
 int daemon_main(const struct daemon_spec *, int argc, char **argv);
 
+/* Fills in whom to become (nobody else when maild gave no user). */
+void daemon_sandbox_user(const struct daemon *, struct sandbox *);
+/* Counts the rounds of configuration that have ended. */
+uint32_t daemon_round(const struct daemon *);
 struct event_base *daemon_base(struct daemon *);
+/* Texts in it change at reconfigure(): do not keep them. */
 const struct settings *daemon_settings(const struct daemon *);
 uint32_t daemon_instance(const struct daemon *); /* 0, 1, ... of the workers */
 /* The link to a process (instance 0), or NULL while it is down. */

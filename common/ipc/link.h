@@ -42,6 +42,8 @@ struct ipc_origin {
 };
 
 struct ipc_link_events {
+	/* The other side's HELLO is there.  May be NULL. */
+	void (*up)(void *arg, struct ipc_link *);
 	/* Any message that is not the answer of a call. */
 	void (*message)(void *arg, struct ipc_link *, struct ipc_message *);
 	/* The link is dead: FAULT_PEER_LOST (closed) or FAULT_PEER_PROTOCOL.  All pending calls

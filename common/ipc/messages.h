@@ -28,6 +28,7 @@ enum ipc_descriptor { IPC_NO_FD, IPC_FD, IPC_MAY_FD };
 	M(PEER, peer, IN_SET(MAILD), SET_CHILD, FD, NONE)                                          \
 	M(CONFIGURED, empty, IN_SET(MAILD), SET_CHILD, NO_FD, NONE)                                \
 	M(READY, empty, SET_CHILD, IN_SET(MAILD), NO_FD, NONE)                                     \
+	M(PEER_BROKEN, peer, SET_CHILD, IN_SET(MAILD), NO_FD, NONE)                                \
 	M(SHUTDOWN, empty, IN_SET(MAILD), SET_CHILD, NO_FD, NONE)                                  \
 	M(CONTROL, control, IN_SET(MAILCTL) | IN_SET(MAILD), SET_CHILD | IN_SET(MAILD), NO_FD,     \
 		CONTROL_DONE)                                                                      \

@@ -81,10 +81,14 @@ struct ipc_peer {
 	uint32_t instance;
 };
 
+struct ipc_control_word {
+	struct slice text;
+};
+
 /* A command from mailctl: words as typed, secrets already read; target is the process asked. */
 struct ipc_control {
 	uint32_t target; /* enum process */
-	struct slice *words;
+	struct ipc_control_word *words;
 	uint32_t word_count;
 };
 
