@@ -108,8 +108,6 @@ ipc_origin_of(const struct ipc_link *link, const struct ipc_message *message)
 	return (struct ipc_origin){ipc_link_id(link), message->request};
 }
 
-const char *ipc_type_name(enum ipc_type);
-
 /* Typed fronts, one per message: ipc_send_submit(link, request, &payload, fd) ... */
 #define IPC_TYPED(type, name, from, to, fd_rule, reply)                                            \
 	MUST_USE static inline enum fault ipc_send_##type(                                         \

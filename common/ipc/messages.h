@@ -87,4 +87,7 @@ enum ipc_descriptor { IPC_NO_FD, IPC_FD, IPC_MAY_FD };
 enum ipc_type { IPC_NONE, IPC_MESSAGES(IPC_ENUM) IPC_TYPE_COUNT };
 #undef IPC_ENUM
 
+/* Static name for logs. */
+const char *ipc_type_name(enum ipc_type);
+
 #endif
