@@ -36,6 +36,8 @@ enum sasl_mechanism { SASL_MECHANISMS(SASL_ENUM) SASL_MECHANISM_COUNT };
 /* Case is ignored; false for an unknown name. */
 bool sasl_mechanism_find(struct slice name, enum sasl_mechanism *);
 const char *sasl_mechanism_name(enum sasl_mechanism);
+/* True when it sends the password itself: not without TLS. */
+bool sasl_mechanism_is_clear(enum sasl_mechanism);
 
 /* What to do next. */
 enum sasl_step {

@@ -50,7 +50,6 @@ struct connection {
 	void *session; /* what opened() gave */
 	char who[SERVICE_SESSION_TEXT_MAX]; /* account, for lists of sessions; may be empty */
 	/* private */
-	bool tls_wanted, closing;
 	struct connection *next, *previous;
 };
 

@@ -10,7 +10,7 @@
  *   STREAM_INPUT_MAX bytes wait, so that a peer which sends much before it reads is no deadlock.
  * - input() is not called while more than STREAM_OUTPUT_HIGH bytes of output wait, nor while
  *   paused; it is called again by itself when that is over and unconsumed input is left.
- * - closed() is the last callback, comes exactly once, and the stream is freed after it.
+ * - closed() is the last callback and comes exactly once; the stream is freed by then.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -49,7 +49,7 @@ struct stream_calls {
 	void (*timed_out)(void *owner);
 	/* The peer sends no more, and was heard to the end.  NULL: stream_finish(). */
 	void (*ended)(void *owner);
-	/* The stream is gone; FAULT_OK when it ended in order (by either side). */
+	/* The stream is gone, do not touch it; FAULT_OK when it ended in order (by either side). */
 	void (*closed)(void *owner, enum fault why);
 };
 
@@ -86,6 +86,8 @@ bool stream_is_full(const struct stream *);
 void stream_finish(struct stream *);
 /* Drops everything; closed(why) comes on the next loop turn. */
 void stream_abort(struct stream *, enum fault why);
+/* At once, closed() included; never from a callback of the same stream. */
+void stream_destroy(struct stream *, enum fault why);
 
 /*
  * timed_out() after ms without a byte in either direction; 0: never.  It is called again each

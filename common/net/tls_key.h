@@ -30,7 +30,8 @@ struct tls_sign {
 	uint8_t input[TLS_SIGN_INPUT_MAX];
 	size_t input_len;
 	/* private */
-	bool finished, orphaned;
+	unsigned owners; /* the handshake and the signer */
+	bool finished;
 	enum fault fault;
 	uint8_t signature[TLS_SIGNATURE_MAX];
 	size_t signature_len;
@@ -59,11 +60,13 @@ EVP_PKEY *tls_key_new(X509 *certificate, uint64_t key_id, const struct tls_signe
 /* For tls_session.c: which handshake runs now, so that a key knows whom to wake. */
 struct tls_sign_slot {
 	struct tls_sign *pending; /* NULL when no signature is awaited */
+	const struct tls_signer *signer; /* not NULL: pending is still to be handed to it */
 	void (*wake)(void *arg); /* the answer is here: run the handshake again */
 	void *arg;
 };
 void tls_key_enter(struct tls_sign_slot *);
-void tls_key_leave(void);
+/* Outside of the job, on the ordinary stack: hands a new request to the signer. */
+void tls_key_leave(struct tls_sign_slot *);
 /* Gives up the pending request, if any: its handshake must be run once more, and fails. */
 void tls_sign_cancel(struct tls_sign_slot *);
 
