@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/* The private state of deliverd. */
+#ifndef DELIVERD_DELIVERD_H
+#define DELIVERD_DELIVERD_H
+
+#include "common/ipc/daemon.h"
+#include "common/store/body.h"
+
+struct delivery;
+
+struct deliverd {
+	struct daemon *daemon;
+	struct body_packer *packer;
+	struct delivery *deliveries; /* in flight */
+	unsigned delivery_count;
+	uint64_t bytes_held; /* of messages in flight, against settings.message_memory */
+	uint64_t messages, recipients, stored, failed, deferred, forwarded; /* since the start */
+	bool stopping;
+};
+
+enum fault deliverd_sandbox(struct daemon *, void *state);
+
+/* on_queued.c */
+void on_deliver(struct daemon *, void *state, struct ipc_link *, struct ipc_message *);
+
+#endif
