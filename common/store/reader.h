@@ -11,6 +11,7 @@
 #define STORE_READER_H
 
 #include "common/base/arena.h"
+#include "common/store/kv.h"
 #include "common/store/store.h"
 
 struct store_reader;
@@ -82,7 +83,7 @@ MUST_USE enum fault reader_message(struct store_reader *, uint64_t account, uint
  */
 struct reader_walk {
 	struct store_reader *reader;
-	void *cursor;
+	struct kv_cursor cursor;
 	uint64_t account;
 	uint32_t mailbox;
 	enum fault fault;
