@@ -96,10 +96,19 @@ set_password(struct sasl *s, struct slice password)
 		secret_set(&s->password, password) == FAULT_OK;
 }
 
+/* RFC 4616 2: an authzid that the user may not act as is a failure like a wrong password. */
+static bool
+acts_for_another(const struct sasl *s)
+{
+	return s->authzid_len > 0 && !slice_equal_nocase(sasl_authzid(s), sasl_user(s));
+}
+
 static enum sasl_step
 check_password(struct sasl *s)
 {
 	s->state = AWAIT_NOTHING;
+	if (acts_for_another(s))
+		return SASL_FAILED;
 	/* The decoded message holds the password as well. */
 	secret_wipe(s->message.data, s->message.size);
 	buffer_reset(&s->message);
@@ -197,6 +206,10 @@ on_scram_first(struct sasl *s, struct slice message)
 	if (!take_gs2_header(&c, s) || !take_text(&c, SLICE("n=")) || !take_until(&c, ',', &name) ||
 		!decode_saslname(name, s->user, &s->user_len) || !take_text(&c, SLICE(",r=")))
 		return malformed(s);
+	if (acts_for_another(s)) {
+		s->state = AWAIT_NOTHING;
+		return SASL_FAILED;
+	}
 	s->state = AWAIT_SCRAM_CHALLENGE;
 	return SASL_ASK_SCRAM;
 }
@@ -282,6 +295,12 @@ sasl_line(struct sasl *s, struct slice line)
 		return SASL_CANCELLED;
 	}
 	return on_encoded(s, line);
+}
+
+bool
+sasl_is_final(const struct sasl *s)
+{
+	return s->state == AWAIT_SCRAM_RESULT;
 }
 
 enum sasl_step

@@ -42,7 +42,7 @@ bool sasl_mechanism_is_clear(enum sasl_mechanism);
 /* What to do next. */
 enum sasl_step {
 	SASL_CHALLENGE, /* send sasl_challenge() (base64, may be empty), then sasl_line() */
-	SASL_CHECK_PASSWORD, /* ask authd about user, authzid and password; the outcome is the end
+	SASL_CHECK_PASSWORD, /* ask authd about user and password; the outcome is the end
 			      */
 	SASL_ASK_SCRAM, /* pass user and sasl_message() to authd, then sasl_answer_scram() */
 	SASL_DONE, /* authenticated (SCRAM only; after CHECK_PASSWORD the caller knows) */
@@ -56,7 +56,7 @@ struct sasl {
 	unsigned state; /* private: what is awaited */
 	char user[SASL_NAME_MAX]; /* authentication identity, UTF-8 */
 	size_t user_len;
-	char authzid[SASL_NAME_MAX]; /* to act as; empty: the same */
+	char authzid[SASL_NAME_MAX]; /* empty or the same as user: nobody acts for another */
 	size_t authzid_len;
 	struct secret password; /* PLAIN and LOGIN */
 	struct buffer challenge; /* base64 */
@@ -78,6 +78,9 @@ struct sasl_scram_answer {
 	bool is_final; /* the proof was right */
 };
 enum sasl_step sasl_answer_scram(struct sasl *, const struct sasl_scram_answer *);
+
+/* With SASL_ASK_SCRAM: the message is the client-final-message. */
+bool sasl_is_final(const struct sasl *);
 
 static inline struct slice
 sasl_user(const struct sasl *s)

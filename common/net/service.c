@@ -258,7 +258,8 @@ on_accepted(void *arg, int fd, const struct peer_address *from)
 	}
 	port->service->counters.accepted++;
 	c->peer = *from;
-	c->port = &port->port;
+	c->port_copy = port->port;
+	c->port = &c->port_copy;
 	c->opened_at = clock_wall_ms(&clock_system);
 	if (peer_address_of_self(&c->self, fd) != FAULT_OK)
 		c->self = (struct peer_address){.family = PEER_LOCAL};
@@ -323,11 +324,9 @@ service_listen(struct service *service, const struct service_port *port)
 void
 service_close_ports(struct service *service)
 {
-	/* The ports stay in their places: connections point to them. */
-	for (size_t i = 0; i < service->port_count; i++) {
+	for (size_t i = 0; i < service->port_count; i++)
 		listener_free(service->ports[i].listener);
-		service->ports[i].listener = NULL;
-	}
+	service->port_count = 0;
 }
 
 void

@@ -41,7 +41,7 @@ struct service_limits {
 struct connection {
 	struct service *service;
 	struct stream *stream;
-	const struct service_port *port;
+	const struct service_port *port; /* a copy: outlives the listening socket */
 	struct peer_address peer;
 	struct peer_address self;
 	uint64_t id; /* unique in this process */
@@ -50,6 +50,7 @@ struct connection {
 	void *session; /* what opened() gave */
 	char who[SERVICE_SESSION_TEXT_MAX]; /* account, for lists of sessions; may be empty */
 	/* private */
+	struct service_port port_copy;
 	struct connection *next, *previous;
 };
 
@@ -79,7 +80,7 @@ struct service_setup {
 struct service *service_new(const struct service_setup *);
 /* Starts accepting on the port; takes over its fd. */
 MUST_USE enum fault service_listen(struct service *, const struct service_port *);
-/* Stops accepting on all ports and closes them; connections live on. */
+/* Stops accepting on all ports and forgets them; connections live on, others may be added. */
 void service_close_ports(struct service *);
 /* For connections from now on.  tls may be NULL (STARTTLS is not to be offered). */
 void service_set_tls(struct service *, struct tls_server *tls);
