@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/* The memory of password checks: a fixed table of keyed hashes.  Runs in authd. */
+#include "authd/login_memory.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "common/base/bytes.h"
+#include "common/base/secret.h"
+
+enum { WAYS = 8, BUCKETS = LOGIN_MEMORY_ENTRIES / WAYS };
+
+struct entry {
+	struct login_tag tag;
+	enum login_outcome outcome;
+	int64_t expires_at; /* mono */
+};
+
+struct login_memory {
+	const struct clock *clock;
+	int64_t lifetime_ms;
+	uint8_t key[crypto_generichash_KEYBYTES];
+	struct entry entries[LOGIN_MEMORY_ENTRIES];
+};
+
+enum fault
+login_memory_new(const struct clock *clock, const struct entropy *entropy, int64_t lifetime_ms,
+	struct login_memory **memory)
+{
+	/* calloc: pages that are never touched cost nothing. */
+	struct login_memory *m = calloc(1, sizeof *m);
+
+	if (m == NULL)
+		return FAULT_NOMEM;
+	m->clock = clock;
+	m->lifetime_ms = lifetime_ms;
+	entropy->fill(entropy->arg, m->key, sizeof m->key);
+	*memory = m;
+	return FAULT_OK;
+}
+
+void
+login_memory_free(struct login_memory *m)
+{
+	if (m == NULL)
+		return;
+	secret_wipe(m->key, sizeof m->key);
+	free(m);
+}
+
+void
+login_memory_set_lifetime(struct login_memory *m, int64_t lifetime_ms)
+{
+	m->lifetime_ms = lifetime_ms;
+	login_memory_clear(m);
+}
+
+/* Length before bytes, so that no two tries have the same input. */
+static void
+hash_text(crypto_generichash_state *state, struct slice text)
+{
+	uint8_t len[8];
+
+	put_u64(len, text.len);
+	crypto_generichash_update(state, len, sizeof len);
+	crypto_generichash_update(state, (const unsigned char *)text.data, text.len);
+}
+
+void
+login_memory_tag(const struct login_memory *m, const struct login_try *try, struct login_tag *tag)
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, m->key, sizeof m->key, sizeof tag->bytes);
+	hash_text(&state, try->name);
+	hash_text(&state, try->verifier);
+	hash_text(&state, try->password);
+	crypto_generichash_final(&state, tag->bytes, sizeof tag->bytes);
+	secret_wipe(&state, sizeof state);
+}
+
+static struct entry *
+bucket_of(struct login_memory *m, const struct login_tag *tag)
+{
+	return &m->entries[get_u64(tag->bytes) % BUCKETS * WAYS];
+}
+
+static bool
+is_of(const struct entry *e, const struct login_tag *tag)
+{
+	return e->outcome != LOGIN_UNKNOWN &&
+		sodium_memcmp(e->tag.bytes, tag->bytes, sizeof tag->bytes) == 0;
+}
+
+enum login_outcome
+login_memory_find(struct login_memory *m, const struct login_tag *tag)
+{
+	struct entry *bucket = bucket_of(m, tag);
+	int64_t now = clock_mono_ms(m->clock);
+
+	for (size_t i = 0; i < WAYS; i++)
+		if (is_of(&bucket[i], tag) && bucket[i].expires_at > now)
+			return bucket[i].outcome;
+	return LOGIN_UNKNOWN;
+}
+
+void
+login_memory_add(struct login_memory *m, const struct login_tag *tag, enum login_outcome outcome)
+{
+	struct entry *bucket = bucket_of(m, tag), *e = &bucket[0];
+
+	if (m->lifetime_ms <= 0)
+		return;
+	for (size_t i = 0; i < WAYS; i++) {
+		if (is_of(&bucket[i], tag)) {
+			e = &bucket[i];
+			break;
+		}
+		/* Right ones are worth more: a flood of guesses only evicts guesses. */
+		bool wrong = bucket[i].outcome != LOGIN_RIGHT,
+		     least_wrong = e->outcome != LOGIN_RIGHT;
+		if (wrong != least_wrong ? wrong : bucket[i].expires_at < e->expires_at)
+			e = &bucket[i];
+	}
+	*e = (struct entry){*tag, outcome, clock_mono_ms(m->clock) + m->lifetime_ms};
+}
+
+void
+login_memory_clear(struct login_memory *m)
+{
+	for (size_t i = 0; i < LOGIN_MEMORY_ENTRIES; i++)
+		if (m->entries[i].outcome != LOGIN_UNKNOWN)
+			m->entries[i] = (struct entry){0};
+}
