@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Address lists of header fields (RFC 5322 3.4), read leniently: obsolete syntax, routes, groups,
- * comments, missing quotes, 8-bit text.  Nothing is refused; what cannot be understood becomes a
- * mailbox without host.
+ * comments, missing quotes, 8-bit text.  Nothing is refused; a word without "@" becomes a mailbox
+ * with an empty host.
  */
 #ifndef MAIL_ADDRESS_LIST_H
 #define MAIL_ADDRESS_LIST_H

@@ -18,7 +18,8 @@ bool charset_is_known(struct slice name);
 /* Appends; FAULT_CHARSET, with nothing appended, when the charset is unknown; else buffer's. */
 enum fault charset_to_utf8(struct slice name, struct slice in, struct buffer *out) MUST_USE;
 /*
- * Never FAULT_CHARSET: US-ASCII with 8-bit bytes and unknown charsets are taken as UTF-8 when
+ * Never FAULT_CHARSET: 8-bit bytes in US-ASCII, ISO-8859-1 (which many programs write on UTF-8)
+ * and unknown charsets are taken as UTF-8 when
  * they are valid UTF-8, else as windows-1252.
  */
 enum fault charset_to_utf8_lossy(struct slice name, struct slice in, struct buffer *out) MUST_USE;

@@ -24,10 +24,10 @@ enum encoding encoding_parse(struct slice value);
 
 struct decoder {
 	enum encoding encoding;
-	uint32_t bits; /* base64: up to three sextets; quoted-printable: unused */
-	unsigned held; /* sextets, or bytes of text, that wait for more */
+	uint32_t bits; /* base64: up to three sextets */
+	unsigned held; /* base64: how many; quoted-printable: bytes of an escape, with its "=" */
 	bool finished; /* base64: padding was seen */
-	char text[2]; /* quoted-printable: an escape that was cut */
+	char text[1]; /* quoted-printable: the first digit of that escape */
 	uint32_t blanks; /* quoted-printable: white space that may turn out to end the line */
 	char blank_bytes[76];
 };

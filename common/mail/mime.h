@@ -2,7 +2,8 @@
 /*
  * The MIME parser (RFC 2045, 2046): one pass over a whole message that lies in memory, CRLF or bare
  * LF.  Any bytes give some sensible tree: parts in pre-order, part 0 the message itself.  Offsets
- * are relative to the message.  A child lies inside its parent's body.
+ * are relative to the message.  A child lies inside its parent's body, but for the line end before
+ * a boundary, which ends an empty child's header and yet is not in the parent.
  */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H

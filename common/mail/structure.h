@@ -45,15 +45,16 @@ struct structure_limits {
 	size_t references;
 	size_t fields; /* of the header index */
 	size_t text; /* bytes per text */
-	size_t total; /* bytes; over it, the message becomes one opaque part */
+	size_t total; /* bytes, at least 128 KiB */
 };
 
 extern const struct structure_limits structure_limits_default;
 
 /*
- * Appends the structure of message to out.  The arena is for scratch (16 MiB suffice for the
- * default limits; a few KiB are used for an ordinary message).  FAULT_TOO_BIG for 4 GiB and more,
- * FAULT_BUDGET and FAULT_NOMEM for arena and buffer; no content makes it fail.
+ * Appends the structure of message to out.  The arena is scratch and belongs to this call alone,
+ * which may clear it; a few KiB are used for an ordinary message, and 1 MiB is the least for the
+ * odd.  What needs more, or is over the total, becomes one opaque part.  FAULT_TOO_BIG for 4 GiB
+ * and more, FAULT_BUDGET for out, FAULT_NOMEM; no content makes it fail.
  */
 enum fault structure_build(struct slice message, const struct structure_limits *,
 	struct arena *scratch, struct buffer *out) MUST_USE;
