@@ -23,6 +23,7 @@ struct store_options {
 	const struct clock *clock; /* NULL: clock_system */
 	bool group_reads; /* readers run as other users of our group */
 	uint64_t segment_size_max; /* 0: SEGMENT_SIZE_MAX */
+	uint64_t account_quota; /* of accounts made by a delivery; 0: none */
 	uint64_t map_bytes; /* first size of the index's map; 0: 256 MiB */
 	uint32_t undelete_seconds; /* 0: 14 days */
 	uint32_t delivered_seconds; /* how long delivery ids are remembered; 0: 7 days */
@@ -45,7 +46,7 @@ MUST_USE enum fault writer_commit(struct store_writer *);
 void writer_abort(struct store_writer *);
 /* FAULT_OK while the batch can still be committed: a failed one need not be filled further. */
 enum fault writer_fault(const struct store_writer *);
-/* Events of the last committed batch, one per account and mailbox, with the highest modseq. */
+/* Events of the last committed batch, as a rule one per account and mailbox (highest modseq). */
 const struct store_event *writer_events(const struct store_writer *, size_t *count);
 
 /* All below: between begin and commit. */
@@ -177,7 +178,7 @@ MUST_USE enum fault writer_mailbox_use(
 MUST_USE enum fault writer_subscribe(
 	struct store_writer *, uint64_t account, struct slice name, bool on);
 
-/* Gives a session the \Recent messages: UIDs from *first up to before *next are recent in it. */
+/* Gives a session the \Recent messages: the UIDs of *recent; none when first > last. */
 MUST_USE enum fault writer_recent_claim(
 	struct store_writer *, uint64_t account, uint32_t mailbox, struct uid_range *recent);
 

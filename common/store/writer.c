@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The writing half of the store: opening, batches and commits.  Linked by mailboxd alone.
+ *
+ * The guarantee is in the order of writer_commit(): bytes of mail are synced before the index that
+ * points at them is committed, and the index says where the committed bytes end.  Whatever lies
+ * past that end, after a fault or a crash, has never happened and is cut off.
+ */
+#include "common/store/writer_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/store/reader_private.h"
+
+enum {
+	UNDELETE_SECONDS = 14 * 86400,
+	DELIVERED_SECONDS = 7 * 86400,
+	CHANGES_MAX = 200000,
+	EVENTS_COMPARED = 64,
+};
+
+static enum fault
+path_make(const char *dir, const char *name, char path[static PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+
+	return n < 0 || n >= PATH_MAX ? FAULT_TOO_LONG : FAULT_OK;
+}
+
+/* A directory's new entries survive a crash only after this. */
+static enum fault
+dir_sync(const char *path)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return fault_from_errno(errno);
+	enum fault fault = fsync(dir) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	close(dir);
+	return fault;
+}
+
+static enum fault
+dir_ensure(const struct store_writer *w, const char *name, char path[static PATH_MAX])
+{
+	mode_t mode = w->options.group_reads ? 0750 : 0700;
+	enum fault fault = path_make(w->dir, name, path);
+
+	if (fault != FAULT_OK)
+		return fault;
+	if (mkdir(path, mode) < 0)
+		return errno == EEXIST ? FAULT_OK : fault_from_errno(errno);
+	return chmod(path, mode) < 0 ? fault_from_errno(errno) : FAULT_OK;
+}
+
+static enum fault
+lock_take(struct store_writer *w)
+{
+	char path[PATH_MAX];
+	enum fault fault = path_make(w->dir, "writer.lock", path);
+
+	if (fault != FAULT_OK)
+		return fault;
+	w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (w->lock < 0)
+		return fault_from_errno(errno);
+	if (flock(w->lock, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? FAULT_BUSY : fault_from_errno(errno);
+	return FAULT_OK;
+}
+
+static enum fault
+files_open(struct store_writer *w)
+{
+	char path[PATH_MAX];
+	struct kv_options index = {
+		.tables = index_tables,
+		.group_reads = w->options.group_reads,
+		.map_bytes = w->options.map_bytes,
+	};
+	struct segments_options segments = {w->options.segment_size_max, w->options.group_reads};
+	enum fault fault = dir_ensure(w, "index", path);
+
+	if (fault == FAULT_OK)
+		fault = kv_open(path, &index, &w->kv);
+	if (fault == FAULT_OK)
+		fault = dir_sync(path);
+	if (fault == FAULT_OK)
+		fault = dir_ensure(w, "segments", path);
+	if (fault == FAULT_OK)
+		fault = segments_open(path, &segments, &w->segments);
+	return fault != FAULT_OK ? fault : dir_sync(w->dir);
+}
+
+static enum fault
+tail_load(struct kv_txn *txn, struct segment_tail *tail)
+{
+	uint64_t segment = 0;
+	enum fault fault = index_meta_load(txn, INDEX_META_SEGMENT, &segment);
+
+	if (fault == FAULT_OK)
+		fault = index_meta_load(txn, INDEX_META_LENGTH, &tail->length);
+	if (fault == FAULT_OK && segment > UINT32_MAX)
+		fault = FAULT_DAMAGED;
+	tail->segment = (uint32_t)segment;
+	return fault;
+}
+
+static void
+tail_save(struct kv_txn *txn, struct segment_tail tail)
+{
+	index_meta_save(txn, INDEX_META_SEGMENT, tail.segment);
+	index_meta_save(txn, INDEX_META_LENGTH, tail.length);
+}
+
+/*
+ * A new index beside segments that hold mail means that the index was lost: nothing may be cut
+ * off then.
+ */
+static enum fault
+index_make(struct store_writer *w)
+{
+	struct segment_files *files;
+	char path[PATH_MAX];
+	uint64_t size = 0;
+	enum fault fault = path_make(w->dir, "segments", path);
+
+	if (fault == FAULT_OK)
+		fault = segment_files_open(path, 1, &files);
+	if (fault != FAULT_OK)
+		return fault;
+	fault = segment_files_size(files, 1, &size);
+	segment_files_close(files);
+	if (fault != FAULT_NOT_FOUND && (fault != FAULT_OK || size > 0)) {
+		log_error("store: %s/index is empty, but there are segments: not touched", w->dir);
+		return fault != FAULT_OK ? fault : FAULT_DAMAGED;
+	}
+	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
+	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
+	tail_save(&w->txn, (struct segment_tail){0});
+	return FAULT_OK;
+}
+
+/* Older formats are brought up to date here; there is none yet. */
+static enum fault
+format_ensure(struct store_writer *w)
+{
+	uint64_t format;
+	enum fault fault = index_meta_load(&w->txn, INDEX_META_FORMAT, &format);
+
+	if (fault == FAULT_NOT_FOUND)
+		return index_make(w);
+	if (fault == FAULT_OK && format > STORE_FORMAT) {
+		log_error("store: %s is of format %llu, this program knows %d", w->dir,
+			(unsigned long long)format, STORE_FORMAT);
+		return FAULT_UNSUPPORTED;
+	}
+	return fault;
+}
+
+static enum fault
+recover(struct store_writer *w)
+{
+	struct segment_tail tail = {0};
+	enum fault fault = kv_begin_write(w->kv, &w->txn);
+
+	if (fault != FAULT_OK)
+		return fault;
+	fault = format_ensure(w);
+	if (fault == FAULT_OK)
+		fault = tail_load(&w->txn, &tail);
+	if (fault == FAULT_OK)
+		fault = segments_recover(w->segments, tail);
+	if (fault != FAULT_OK) {
+		kv_abort(&w->txn);
+		return fault;
+	}
+	return kv_commit(&w->txn);
+}
+
+static void
+options_complete(struct store_options *o)
+{
+	if (o->clock == NULL)
+		o->clock = &clock_system;
+	if (o->undelete_seconds == 0)
+		o->undelete_seconds = UNDELETE_SECONDS;
+	if (o->delivered_seconds == 0)
+		o->delivered_seconds = DELIVERED_SECONDS;
+	if (o->changes_max == 0)
+		o->changes_max = CHANGES_MAX;
+}
+
+enum fault
+writer_open(const char *dir, const struct store_options *options, struct store_writer **writer)
+{
+	struct store_writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return FAULT_NOMEM;
+	w->lock = -1;
+	w->options = *options;
+	options_complete(&w->options);
+	w->dir = slice_dup(slice_text(dir));
+	enum fault fault = w->dir == NULL ? FAULT_NOMEM : FAULT_OK;
+	if (sodium_init() < 0)
+		fault = FAULT_INTERNAL;
+	if (fault == FAULT_OK)
+		fault = lock_take(w);
+	if (fault == FAULT_OK)
+		fault = files_open(w);
+	if (fault == FAULT_OK)
+		fault = recover(w);
+	if (fault == FAULT_OK)
+		fault = reader_open_lent(dir, w->kv, &w->reader);
+	if (fault != FAULT_OK) {
+		writer_close(w);
+		return fault;
+	}
+	*writer = w;
+	return FAULT_OK;
+}
+
+void
+writer_close(struct store_writer *w)
+{
+	if (w == NULL)
+		return;
+	kv_abort(&w->txn);
+	reader_close(w->reader);
+	segments_close(w->segments);
+	kv_close(w->kv);
+	if (w->lock >= 0)
+		close(w->lock);
+	free(w->gathered);
+	free(w->events);
+	free(w->dir);
+	free(w);
+}
+
+struct store_reader *
+writer_reader(struct store_writer *w)
+{
+	return w->reader;
+}
+
+enum fault
+writer_begin(struct store_writer *w)
+{
+	enum fault fault = kv_begin_write(w->kv, &w->txn);
+
+	w->event_count = 0;
+	w->now = clock_wall_ms(w->options.clock) / 1000;
+	if (fault != FAULT_OK)
+		return fault;
+	/* What the last batch appended in vain is cut off only now, when the index can tell. */
+	fault = tail_load(&w->txn, &w->tail);
+	if (fault == FAULT_OK)
+		fault = index_meta_load(&w->txn, INDEX_META_NEXT_ID, &w->next_id);
+	if (fault == FAULT_OK)
+		fault = segments_cut(w->segments, w->tail);
+	w->first_id = w->next_id;
+	if (fault != FAULT_OK)
+		kv_abort(&w->txn);
+	return fault;
+}
+
+enum fault
+writer_commit(struct store_writer *w)
+{
+	enum fault fault = w->txn.fault;
+
+	if (fault == FAULT_OK)
+		fault = segments_sync(w->segments);
+	if (fault != FAULT_OK) {
+		writer_abort(w);
+		return fault;
+	}
+	struct segment_tail tail = segments_tail(w->segments);
+	/* A batch in which nothing happened writes nothing, and so needs no sync. */
+	if (tail.segment != w->tail.segment || tail.length != w->tail.length)
+		tail_save(&w->txn, tail);
+	if (w->next_id != w->first_id)
+		index_meta_save(&w->txn, INDEX_META_NEXT_ID, w->next_id);
+	fault = kv_commit(&w->txn);
+	if (fault != FAULT_OK)
+		w->event_count = 0;
+	return fault;
+}
+
+void
+writer_abort(struct store_writer *w)
+{
+	kv_abort(&w->txn);
+	w->event_count = 0;
+}
+
+enum fault
+writer_fault(const struct store_writer *w)
+{
+	return w->txn.fault;
+}
+
+const struct store_event *
+writer_events(const struct store_writer *w, size_t *count)
+{
+	*count = w->event_count;
+	return w->events;
+}
+
+static void
+event_add(struct store_writer *w, const struct store_event *event)
+{
+	size_t low = w->event_count > EVENTS_COMPARED ? w->event_count - EVENTS_COMPARED : 0;
+
+	for (size_t i = w->event_count; i > low; i--) {
+		struct store_event *e = &w->events[i - 1];
+		if (e->account == event->account && e->mailbox == event->mailbox) {
+			e->modseq = event->modseq;
+			return;
+		}
+	}
+	if (w->event_count == w->event_size) {
+		size_t size = w->event_size == 0 ? EVENTS_COMPARED : w->event_size * 2;
+		struct store_event *events = reallocarray(w->events, size, sizeof(*events));
+		if (events == NULL) {
+			kv_fail(&w->txn, FAULT_NOMEM);
+			return;
+		}
+		w->events = events;
+		w->event_size = size;
+	}
+	w->events[w->event_count++] = *event;
+}
+
+/*
+ * Keeps the log of an account short: forgets a sixteenth once it is that much too long.  Whoever
+ * asks for changes before oldest_modseq hears FAULT_EXPIRED and compares by itself.
+ */
+static void
+changes_trim(struct store_writer *w, struct store_account *account)
+{
+	struct index_key prefix = index_key_id(account->id);
+	struct kv_cursor cursor;
+	uint32_t max = w->options.changes_max, spare = max / 16 + 1;
+
+	if (account->changes <= max || account->changes - max < spare)
+		return;
+	kv_cursor_open(&w->txn, INDEX_CHANGES, &cursor);
+	bool more = kv_seek_prefix(&cursor, index_key_slice(&prefix));
+	for (uint32_t i = 0; more && i < spare; i++) {
+		struct store_change change;
+		if (index_change_decode(cursor.key, cursor.value, &change) == FAULT_OK)
+			account->oldest_modseq = change.modseq;
+		kv_cursor_delete(&cursor);
+		account->changes--;
+		more = kv_next_prefix(&cursor, index_key_slice(&prefix));
+	}
+	kv_cursor_close(&cursor);
+}
+
+void
+writer_change(
+	struct store_writer *w, struct store_account *account, const struct store_change *change)
+{
+	struct store_event event = {account->id, change->mailbox, change->modseq};
+
+	index_change_add(&w->txn, account, change);
+	changes_trim(w, account);
+	event_add(w, &event);
+}
+
+void
+writer_changes(
+	struct store_writer *w, struct store_account *account, const struct writer_changes *changes)
+{
+	for (size_t i = 0; i < changes->uids->count; i++) {
+		struct store_change change = {
+			.kind = changes->kind,
+			.mailbox = changes->mailbox,
+			.modseq = changes->modseq,
+			.uid_first = changes->uids->ranges[i].first,
+			.uid_last = changes->uids->ranges[i].last,
+		};
+		writer_change(w, account, &change);
+	}
+	if (changes->uids->fault != FAULT_OK)
+		kv_fail(&w->txn, changes->uids->fault);
+}

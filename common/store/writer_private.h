@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the writing half share. */
+#ifndef STORE_WRITER_PRIVATE_H
+#define STORE_WRITER_PRIVATE_H
+
+#include "common/store/index.h"
+#include "common/store/writer.h"
+
+struct store_writer {
+	char *dir;
+	struct store_options options;
+	int lock; /* writer.lock: one writer at a time */
+	struct kv *kv;
+	struct segments *segments;
+	struct store_reader *reader;
+	/* the batch */
+	struct kv_txn txn;
+	int64_t now; /* seconds since 1970 */
+	uint64_t next_id; /* of emails, bodies and threads */
+	uint64_t first_id; /* next_id when the batch began */
+	struct segment_tail tail; /* as committed when the batch began */
+	struct store_event *events;
+	size_t event_count;
+	size_t event_size; /* allocated */
+	struct store_message *gathered; /* GATHER_MAX, made when first needed */
+};
+
+/* The next modification sequence of an account. */
+static inline uint64_t
+writer_next_modseq(struct store_account *a)
+{
+	return ++a->modseq;
+}
+
+/* Writes a change to the log of the account (which the caller saves) and remembers the event. */
+void writer_change(struct store_writer *, struct store_account *, const struct store_change *);
+/* One change per range of the set. */
+struct writer_changes {
+	enum store_change_kind kind;
+	uint32_t mailbox;
+	uint64_t modseq;
+	const struct uid_set *uids;
+};
+void writer_changes(struct store_writer *, struct store_account *, const struct writer_changes *);
+
+/* Loads both; FAULT_NOT_FOUND, FAULT_DENIED (\Noselect). */
+struct writer_place {
+	struct store_account account;
+	struct store_mailbox mailbox; /* name: last level */
+};
+MUST_USE enum fault writer_place_load(
+	struct store_writer *, uint64_t account, uint32_t mailbox, struct writer_place *);
+/* Saves both. */
+void writer_place_save(struct store_writer *, const struct writer_place *);
+
+/* Adds a message to the counters of its mailbox and account, or takes it off. */
+void writer_count_add(struct store_account *, struct store_mailbox *, const struct store_message *);
+void writer_count_remove(
+	struct store_account *, struct store_mailbox *, const struct store_message *);
+
+/* Keyword names as bits; unknown ones get a number if create is set, else are left out. */
+struct writer_keywords {
+	uint64_t account;
+	const struct slice *names;
+	size_t count;
+	bool create;
+};
+MUST_USE enum fault writer_keywords_find(
+	struct store_writer *, const struct writer_keywords *, struct store_keywords *);
+
+/*
+ * Messages of ranges, some thousand at a time, so that memory is bounded and no cursor stands
+ * open while the table is written.  Zero the struct, set uids and end, call until count is 0.
+ */
+struct writer_gather {
+	const struct writer_uids *uids;
+	uint32_t end; /* UIDs from here on are not meant (new copies) */
+	size_t range;
+	uint32_t next;
+	const struct store_message *messages;
+	size_t count;
+};
+MUST_USE enum fault writer_gather(struct store_writer *, struct writer_gather *);
+
+/* Removes one message of a place from the index; the email waits for its purge. */
+void writer_message_expunge(
+	struct store_writer *, struct writer_place *, const struct store_message *);
+/* All messages of a mailbox, at most max of them; true when none is left. */
+MUST_USE enum fault writer_mailbox_empty(
+	struct store_writer *, struct writer_place *, size_t max, bool *empty);
+/* Makes a mailbox record below parent (0: the top); the caller saves the account. */
+struct writer_child {
+	uint32_t parent;
+	struct slice level;
+	enum store_special_use use;
+};
+MUST_USE enum fault writer_child_make(struct store_writer *, struct store_account *,
+	const struct writer_child *, struct store_mailbox *made);
+/* Takes an email off the index for good; its body too, with its last email. */
+void writer_email_purge(struct store_writer *, uint64_t email_id);
+
+#endif
