@@ -288,13 +288,13 @@ step_accounts(struct store_verify *v)
 	return account_check(v, &account);
 }
 
-/* Collects the body of every email; counts those that wait for their purge. */
+/* Collects the body of every email; counts messages, and emails that wait for their purge. */
 static enum fault
 emails_collect(struct store_verify *v)
 {
 	enum fault fault = FAULT_OK;
 	struct kv_cursor cursor;
-	uint64_t waiting = 0;
+	uint64_t waiting = 0, references = 0;
 
 	v->ids.count = 0;
 	kv_cursor_open(&v->reader->txn, INDEX_EMAILS, &cursor);
@@ -304,11 +304,14 @@ emails_collect(struct store_verify *v)
 			continue;
 		}
 		waiting += get_u32(cursor.value.data) == 0;
+		references += get_u32(cursor.value.data);
 		fault = ids_add(&v->ids, get_u64(cursor.value.data + 12));
 	}
 	kv_cursor_close(&cursor);
 	COMPARE(v, 0, "number of expunged emails", kv_count(&v->reader->txn, INDEX_EXPUNGED),
 		waiting);
+	COMPARE(v, 0, "references of all emails", references,
+		kv_count(&v->reader->txn, INDEX_MESSAGES));
 	return fault;
 }
 
