@@ -162,7 +162,8 @@ MUST_USE enum fault directory_remove_alias(
 
 /* Networks from which an account has logged in well (guard.h). */
 
-bool directory_knows_network(
+/* When the account last logged in from there, wall clock in ms; 0: never, or it is forgotten. */
+int64_t directory_network_seen(
 	struct directory *, uint64_t account, const uint8_t network[static DIRECTORY_NETWORK_LEN]);
 
 struct directory_login {

@@ -17,20 +17,23 @@ make_key(uint8_t key[static KEY_LEN], uint64_t account, const uint8_t *network)
 	memcpy(key + 8, network, DIRECTORY_NETWORK_LEN);
 }
 
-bool
-directory_knows_network(
+int64_t
+directory_network_seen(
 	struct directory *d, uint64_t account, const uint8_t network[static DIRECTORY_NETWORK_LEN])
 {
 	uint8_t key[KEY_LEN];
 	struct kv_txn txn;
 	struct slice value;
+	uint64_t seen = 0;
 
 	make_key(key, account, network);
 	if (kv_begin_read(d->kv, &txn) != FAULT_OK)
-		return false;
-	bool known = kv_get(&txn, TABLE_LOGINS, slice_make(key, sizeof key), &value);
+		return 0;
+	if (kv_get(&txn, TABLE_LOGINS, slice_make(key, sizeof key), &value) &&
+		value.len == VALUE_LEN)
+		seen = get_u64(value.data);
 	kv_abort(&txn);
-	return known;
+	return seen <= INT64_MAX ? (int64_t)seen : 0;
 }
 
 /* Makes room for one more: the network not seen for the longest time is forgotten. */

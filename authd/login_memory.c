@@ -104,10 +104,20 @@ login_memory_find(struct login_memory *m, const struct login_tag *tag)
 	return LOGIN_UNKNOWN;
 }
 
+/* What an entry is worth: right ones most, so that a flood of guesses only evicts guesses. */
+static int
+worth(const struct entry *e, int64_t now)
+{
+	if (e->outcome == LOGIN_UNKNOWN || e->expires_at <= now)
+		return 0;
+	return e->outcome == LOGIN_WRONG ? 1 : 2;
+}
+
 void
 login_memory_add(struct login_memory *m, const struct login_tag *tag, enum login_outcome outcome)
 {
 	struct entry *bucket = bucket_of(m, tag), *e = &bucket[0];
+	int64_t now = clock_mono_ms(m->clock);
 
 	if (m->lifetime_ms <= 0)
 		return;
@@ -116,13 +126,12 @@ login_memory_add(struct login_memory *m, const struct login_tag *tag, enum login
 			e = &bucket[i];
 			break;
 		}
-		/* Right ones are worth more: a flood of guesses only evicts guesses. */
-		bool wrong = bucket[i].outcome != LOGIN_RIGHT,
-		     least_wrong = e->outcome != LOGIN_RIGHT;
-		if (wrong != least_wrong ? wrong : bucket[i].expires_at < e->expires_at)
+		int less = worth(&bucket[i], now) - worth(e, now);
+		if (less < 0 || (less == 0 && bucket[i].expires_at < e->expires_at))
 			e = &bucket[i];
 	}
-	*e = (struct entry){*tag, outcome, clock_mono_ms(m->clock) + m->lifetime_ms};
+	if (outcome == LOGIN_RIGHT || worth(e, now) < 2)
+		*e = (struct entry){*tag, outcome, now + m->lifetime_ms};
 }
 
 void
