@@ -163,6 +163,7 @@ fork_child(struct child *child, const int fds[2])
 		return FAULT_NOMEM;
 	}
 	child->state = CHILD_STARTING;
+	child->configured = false;
 	child->started_at = clock_mono_ms(&clock_system);
 	child->link = ipc_link_new(
 		child->maild->base, fds[0], PROCESS_MAILD, child->row->process, &events);
@@ -192,6 +193,7 @@ child_send_configured(struct child *child)
 {
 	struct ipc_empty empty = {0};
 
+	child->configured = true;
 	if (child->link != NULL && ipc_send_CONFIGURED(child->link, 0, &empty, -1) == FAULT_OK)
 		return;
 	if (child->pid != 0)
@@ -209,7 +211,9 @@ child_stop(struct child *child)
 		return;
 	}
 	child->state = CHILD_STOPPING;
-	if (child->link == NULL || ipc_send_SHUTDOWN(child->link, 0, &empty, -1) != FAULT_OK)
+	if (!child->configured)
+		kill(child->pid, SIGKILL); /* it holds nothing yet */
+	else if (child->link == NULL || ipc_send_SHUTDOWN(child->link, 0, &empty, -1) != FAULT_OK)
 		kill(child->pid, SIGTERM);
 	set_timer(child, STOP_STAGE_MS);
 }
@@ -264,6 +268,9 @@ log_death(const struct child *child, int status)
 {
 	const char *name = process_name(child->row->process);
 
+	/* Killed on our way out: on_timer has said so. */
+	if (child->state == CHILD_STOPPING && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return;
 	if (WIFSIGNALED(status))
 		log_error("%s[%d] was ended by signal %d", name, (int)child->pid, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)

@@ -44,6 +44,7 @@ struct child {
 	const struct process_row *row;
 	uint32_t instance;
 	enum child_state state;
+	bool configured; /* was told to open its files */
 	bool wired; /* has its sockets to the others */
 	pid_t pid; /* 0: none */
 	struct ipc_link *link; /* NULL: none */

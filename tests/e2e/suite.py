@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: ISC
-"""What the e2e tests share: a throw-away suite, clients logged in to it, waiting for conditions.
+"""A throw-away suite for end-to-end tests: `mailctl try` in a temporary directory.
 
-Every test starts the real programs by `mailctl try` from the build directory named by PABAL_BUILD,
-on free loopback ports.  Nothing here sleeps for luck: wait_until polls a condition to a deadline.
+    with Suite(accounts=3, config="workers = 1") as suite:
+        address, password = suite.account("alice")
+        imap = suite.imap("alice")
+
+PABAL_BUILD names the build directory (default: build).  Standard library only.
 """
 
-import contextlib
-import email.message
-import email.policy
-import email.utils
 import imaplib
 import json
 import os
-import pathlib
 import poplib
 import shutil
 import signal
@@ -20,170 +18,228 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("PABAL_BUILD", TOP / "build")).resolve()
-MAILCTL = str(BUILD / "bin/mailctl")
-# Sanitizer builds on a busy machine are slow; a deadline only ends a hang.
-DEADLINE_S = 60
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("PABAL_BUILD", "build"))
+DEADLINE_S = float(os.environ.get("PABAL_DEADLINE", "60"))
 
-imaplib._MAXLINE = 10_000_000
+# LeakSanitizer needs ptrace, which a sandboxed process does not have.
+os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
 
 
-def wait_until(condition, what, deadline_s=DEADLINE_S):
-    """Polls until condition() is true and returns its value; AssertionError at the deadline."""
+def wait_until(condition, what="the condition", deadline_s=DEADLINE_S):
+    """Polls until condition() gives something true, and returns that."""
     end = time.monotonic() + deadline_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline_s} s in vain: {what}")
-        time.sleep(0.01)
+            raise AssertionError("%s did not come within %g s" % (what, deadline_s))
+        time.sleep(0.02)
 
 
-def compose(sender, recipient, subject="test", text="Hello.\r\n"):
-    """A small message as bytes with CRLF."""
-    message = email.message.EmailMessage(policy=email.policy.SMTP)
-    message["From"], message["To"], message["Subject"] = sender, recipient, subject
-    message["Date"] = email.utils.formatdate()
-    message["Message-ID"] = email.utils.make_msgid(domain="example.org")
-    message.set_content(text)
-    return message.as_bytes()
+def is_alive(pid):
+    """True for a process that runs; a zombie does not."""
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+class CommandFailed(Exception):
+    """A mailctl command with an exit status other than 0."""
+
+    def __init__(self, arguments, status, output, error):
+        super().__init__("mailctl %s: status %d: %s%s" % (" ".join(arguments), status, output, error))
+        self.status = status
+        self.output = output
+        self.error = error
 
 
 class Suite:
-    """One throw-away suite.  Use it as a context manager."""
+    """One running suite.  config: lines appended to its config; binaries: where mailctl is."""
 
-    def __init__(self, accounts=0, extra="", arguments=()):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="pabal-test-"))
-        self.directory.chmod(0o755)
-        self.suite = self.directory / "suite"
-        (self.directory / "extra.conf").write_text(extra)
-        self.command = [MAILCTL, "try", str(self.suite), "--detach", "--accounts", str(accounts),
-                        "--config-extra", str(self.directory / "extra.conf"), *arguments]
-        self.settings = None
+    def __init__(self, config="", accounts=0, domain=None, hostname=None, address=None,
+                 directory=None, binaries=None):
+        self.binaries = binaries or os.path.join(BUILD, "bin")
+        self.own_directory = directory is None
+        self.directory = directory or tempfile.mkdtemp(prefix="pabal-e2e-")
+        os.chmod(self.directory, 0o755)
+        self.options = ["--accounts", str(accounts)]
+        for name, value in (("--domain", domain), ("--hostname", hostname), ("--address", address)):
+            if value is not None:
+                self.options += [name, value]
+        self.extra = os.path.join(self.directory, "extra.conf")
+        self.set_config(config)
+        self.settings = {}
+
+    # life
+
+    def set_config(self, config):
+        """Lines for the next start()."""
+        with open(self.extra, "w") as out:
+            out.write(config + "\n")
+
+    def start(self):
+        command = [os.path.join(self.binaries, "mailctl"), "try", "--detach",
+                   "--config-extra", self.extra] + self.options + [self.directory]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise CommandFailed(command[1:], done.returncode, done.stdout, "")
+        with open(os.path.join(self.directory, "settings.json")) as settings:
+            self.settings = json.load(settings)
+        return self
+
+    def stop(self):
+        """Ends the suite; one that is dead already is fine."""
+        done = subprocess.run(
+            [os.path.join(self.binaries, "mailctl"), "try", "--stop", self.directory],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False)
+        if done.returncode not in (0, 3):
+            raise CommandFailed(["try", "--stop"], done.returncode, done.stdout, "")
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def kill_all(self, how=signal.SIGKILL):
+        """All processes at once, maild first; waits until they are gone."""
+        pids = self.pids("maild") + [p for p in self.pids() if p not in self.pids("maild")]
+        for pid in pids:
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not any(is_alive(pid) for pid in pids), "the end of all processes")
 
     def __enter__(self):
         try:
-            self.start()
+            return self.start()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.remove()
             raise
-        return self
 
     def __exit__(self, kind, value, trace):
-        self.stop()
         if kind is not None:
-            print(self.log()[-8000:])
-        shutil.rmtree(self.directory, ignore_errors=True)
+            sys.stderr.write("--- log of %s\n%s---\n" % (self.directory, self.log()[-20000:]))
+        self.stop()
+        self.remove()
 
-    def start(self):
-        done = subprocess.run(self.command, capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
-            raise RuntimeError(f"mailctl try: {done.stdout}{done.stderr}{self.log()[-4000:]}")
-        self.settings = json.loads((self.suite / "settings.json").read_text())
-        self.tls = ssl.create_default_context(cafile=self.settings["ca_file"])
-        # The loopback address stands for the host name of the certificate.
-        self.tls.check_hostname = False
-
-    def stop(self):
-        if self.suite.exists():
-            subprocess.run([MAILCTL, "try", "--stop", str(self.suite)], capture_output=True,
-                           timeout=120)
+    def remove(self):
+        if self.own_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
-        with contextlib.suppress(OSError):
-            return (self.suite / "log").read_text(errors="replace")
-        return ""
-
-    # accounts
-
-    def password(self, address):
-        return next(account["password"] for account in self.settings["accounts"]
-                    if account["address"] == address)
-
-    @property
-    def alice(self):
-        return self.settings["accounts"][0]["address"]
-
-    @property
-    def bob(self):
-        return self.settings["accounts"][1]["address"]
-
-    # control
-
-    def mailctl(self, *words, check=True, stdin=None):
-        """Runs mailctl --json; returns its JSON (or text) and raises when it fails."""
-        done = subprocess.run([MAILCTL, "--control", self.settings["control"], "--json", *words],
-                              capture_output=True, text=True, timeout=120, input=stdin)
-        if check and done.returncode != 0:
-            raise AssertionError(f"mailctl {' '.join(words)}: {done.stdout}{done.stderr}")
         try:
-            return json.loads(done.stdout)
-        except ValueError:
-            return done.stdout + done.stderr
+            with open(os.path.join(self.directory, "log"), errors="replace") as log:
+                return log.read()
+        except OSError:
+            return ""
 
-    def processes(self):
-        return self.mailctl("status")["processes"]
+    # processes
 
-    def pids(self, name):
-        """All pids of a process; workers count as one name."""
-        return [p["pid"] for p in self.processes() if p["name"].split("/")[0] == name and p["pid"]]
+    def status(self):
+        return self.ctl("status")
 
-    def kill(self, name, with_signal=signal.SIGKILL):
-        for pid in self.pids(name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, with_signal)
+    def pids(self, name=None):
+        """Process ids now: of one daemon, or of all children; "maild" for maild itself."""
+        status = self.status()
+        if name == "maild":
+            return [status["pid"]]
+        return [p["pid"] for p in status["processes"]
+                if p["pid"] != 0 and name in (None, p["name"])]
+
+    def kill(self, name, how=signal.SIGKILL, instance=0):
+        """Kills a daemon and returns the pid that it had."""
+        pid = self.pids(name)[instance]
+        os.kill(pid, how)
+        return pid
+
+    def wait_running(self):
+        wait_until(lambda: all(p["state"] == "running" for p in self.status()["processes"]),
+                   "all processes to run")
+
+    def kill_and_wait(self, name, how=signal.SIGKILL):
+        """Kills a daemon and waits until another one has taken its place."""
+        pid = self.kill(name, how)
+        wait_until(lambda: pid not in self.pids(name), "the death of %s" % name)
+        self.wait_running()
+
+    # mailctl
+
+    def ctl(self, *words, given=None, json_wanted=True):
+        """Runs mailctl and returns its JSON (or text); given: its standard input."""
+        command = [os.path.join(self.binaries, "mailctl"), "--control",
+                   os.path.join(self.directory, "control")]
+        if json_wanted:
+            command.append("--json")
+        done = subprocess.run(command + list(words), input=given if given is not None else "",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise CommandFailed(words, done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout) if json_wanted else done.stdout
 
     # clients
 
-    def endpoint(self, service):
+    def account(self, name):
+        """(address, password) of "alice", "bob", "user1" ... or of a whole address."""
+        for account in self.settings["accounts"]:
+            if name in (account["address"], account["address"].partition("@")[0]):
+                return account["address"], account["password"]
+        raise KeyError(name)
+
+    def place(self, service):
+        """(host, port) of "smtp", "imaps" ..."""
         return self.settings[service]["host"], self.settings[service]["port"]
 
-    def connect(self, service, tls=False):
-        plain = socket.create_connection(self.endpoint(service), timeout=DEADLINE_S)
-        return self.tls.wrap_socket(plain, server_hostname=self.settings["hostname"]) if tls else plain
+    def tls_context(self):
+        return ssl.create_default_context(cafile=self.settings["ca_file"])
+
+    def connect(self, service, timeout=DEADLINE_S):
+        """A socket; with TLS where the service begins with it."""
+        plain = socket.create_connection(self.place(service), timeout=timeout)
+        if service not in ("submissions", "imaps", "pop3s"):
+            return plain
+        return self.tls_context().wrap_socket(plain, server_hostname=self.settings["hostname"])
 
     def smtp(self, service="smtp"):
-        host, port = self.endpoint(service)
-        if service == "submissions":
-            return smtplib.SMTP_SSL(host, port, timeout=DEADLINE_S, context=self.tls)
+        host, port = self.place(service)
         return smtplib.SMTP(host, port, timeout=DEADLINE_S)
 
-    def submission(self, address=None):
-        """A submission session, over TLS and logged in."""
+    def submission(self, name):
+        """A logged-in session at the submission port."""
         client = self.smtp("submission")
-        client.starttls(context=self.tls)
-        client.login(address or self.alice, self.password(address or self.alice))
+        client.starttls(context=self.tls_context())
+        client.login(*self.account(name))
         return client
 
-    def imap(self, address=None, select=None):
-        client = imaplib.IMAP4_SSL(*self.endpoint("imaps"), ssl_context=self.tls,
-                                   timeout=DEADLINE_S)
-        client.login(address or self.bob, self.password(address or self.bob))
-        if select:
-            assert client.select(select)[0] == "OK"
+    def imap(self, name=None):
+        host, port = self.place("imaps")
+        client = imaplib.IMAP4_SSL(host, port, ssl_context=self.tls_context(), timeout=DEADLINE_S)
+        if name is not None:
+            client.login(*self.account(name))
         return client
 
-    def pop3(self, address=None):
-        client = poplib.POP3_SSL(*self.endpoint("pop3s"), context=self.tls, timeout=DEADLINE_S)
-        client.user(address or self.bob)
-        client.pass_(self.password(address or self.bob))
+    def pop3(self, name=None):
+        host, port = self.place("pop3s")
+        client = poplib.POP3_SSL(host, port, context=self.tls_context(), timeout=DEADLINE_S)
+        if name is not None:
+            address, password = self.account(name)
+            client.user(address)
+            client.pass_(password)
         return client
 
-    def messages(self, address=None, mailbox="INBOX"):
-        """All messages of a mailbox as bytes, in order."""
-        client = self.imap(address, mailbox)
-        try:
-            status, data = client.uid("FETCH", "1:*", "(BODY.PEEK[])")
-            assert status == "OK", data
-            return [item[1] for item in data if isinstance(item, tuple)]
-        finally:
-            client.logout()
-
-    def wait_for_messages(self, count, address=None, mailbox="INBOX"):
-        return wait_until(lambda: (lambda all_of: len(all_of) >= count and all_of)(
-            self.messages(address, mailbox)), f"{count} messages in {mailbox}")
+    def deliver(self, recipients, text, sender="sender@example.net"):
+        """One message by SMTP; text with LF or CRLF."""
+        if isinstance(recipients, str):
+            recipients = [recipients]
+        with self.smtp() as client:
+            return client.sendmail(sender, recipients, text)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* Gives one command to a process, over maild's control socket, and waits for its end. */
+#ifndef MAILCTL_CLIENT_H
+#define MAILCTL_CLIENT_H
+
+#include "common/base/buffer.h"
+#include "common/ipc/process.h"
+#include "mailctl/mailctl.h"
+
+enum { CLIENT_WORDS_MAX = 256 };
+
+struct client_reply {
+	bool connected; /* false: nobody answers at the socket */
+	enum fault fault;
+	char message[512]; /* for people; may be empty */
+	struct buffer text; /* JSON, or empty */
+};
+
+/* words: count of them.  The reply is to be cleared in any case. */
+void client_ask(const char *socket_path, enum process target, const char *const *words,
+	size_t count, struct client_reply *);
+void client_reply_clear(struct client_reply *);
+/* The text as JSON, NULL when it is none.  The caller's reference. */
+json_t *client_reply_json(const struct client_reply *);
+/* The exit status that the reply means; complains when it is not STATUS_OK. */
+enum status client_reply_status(const struct client_reply *, const char *socket_path);
+/* Waits until maild at this socket is gone. */
+MUST_USE enum fault client_wait_end(const char *socket_path, int64_t timeout_ms);
+/* Returns an AF_UNIX connection or -1. */
+int client_connect(const char *socket_path);
+
+#endif
