@@ -92,7 +92,6 @@ take_parameter(struct cursor *c, struct arena *arena, struct parameter *paramete
 	*parameter = (struct parameter){.name = slice_first(c->rest, 0)};
 	if (!take_token(c, &parameter->name))
 		return FAULT_OK;
-	parameter->value = slice_first(c->rest, 0);
 	take_cfws(c);
 	if (!take_byte(c, '='))
 		return FAULT_OK;
