@@ -114,6 +114,13 @@ destination_started(struct destination *d)
 	d->in_flight++;
 }
 
+void
+destination_dropped(struct destination *d)
+{
+	if (d->in_flight > 0)
+		d->in_flight--;
+}
+
 static void
 grow_window(struct destination *d)
 {
@@ -142,8 +149,7 @@ shrink_window(struct destination *d, int64_t now_ms, int64_t pause_ms)
 void
 destination_ended(struct destination *d, bool reached, int64_t now_ms, int64_t pause_ms)
 {
-	if (d->in_flight > 0)
-		d->in_flight--;
+	destination_dropped(d);
 	if (d->name[0] == '\0')
 		return;
 	if (reached)

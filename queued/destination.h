@@ -55,6 +55,8 @@ void destinations_resume(struct destinations *);
 /* True when another request may be started now. */
 bool destination_has_room(const struct destination *, int64_t now_ms);
 void destination_started(struct destination *);
+/* A request has ended without saying anything of the destination (relayd was lost). */
+void destination_dropped(struct destination *);
 /*
  * A request has ended; reached: the destination answered, whatever it said.  Not reached: the
  * window halves, and with nothing in flight any more there is a pause of pause_ms, doubled each
