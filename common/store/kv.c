@@ -273,10 +273,11 @@ map_grow(struct kv *kv)
 		return fault_of(kv, rc);
 	uint64_t size = info.me_mapsize;
 	uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-	if (kv->reading || (!kv->must_grow && size >= used + kv->options.margin_bytes))
+	/* Half of what there is leaves room to copy or expunge a very large mailbox at once. */
+	uint64_t wanted = used + used / 2 + kv->options.margin_bytes;
+	if (kv->reading || (!kv->must_grow && size >= wanted))
 		return FAULT_OK;
-	size = used > size ? used : size;
-	size += size > kv->options.margin_bytes ? size : kv->options.margin_bytes;
+	size = wanted > size ? wanted * 2 : size * 2;
 	rc = mdb_env_set_mapsize(kv->env, size);
 	if (rc == 0)
 		kv->must_grow = false;

@@ -59,7 +59,13 @@ dir_ensure(const struct store_writer *w, const char *name, char path[static PATH
 		return fault;
 	if (mkdir(path, mode) < 0)
 		return errno == EEXIST ? FAULT_OK : fault_from_errno(errno);
-	return chmod(path, mode) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	/* mkdir obeys the umask. */
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fchmod(dir, mode) < 0)
+		fault = fault_from_errno(errno);
+	if (dir >= 0)
+		close(dir);
+	return fault;
 }
 
 static enum fault

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/* The private state of mailboxd. */
+#ifndef MAILBOXD_MAILBOXD_H
+#define MAILBOXD_MAILBOXD_H
+
+#include "common/base/arena.h"
+#include "common/ipc/daemon.h"
+#include "common/store/verify.h"
+#include "common/store/writer.h"
+#include "mailboxd/batch.h"
+
+struct verify_run;
+struct removal;
+
+/* Since the start, for "status". */
+struct mailboxd_counters {
+	uint64_t requests;
+	uint64_t batches; /* commits that changed something, or tried to */
+	uint64_t failed_batches;
+	uint64_t appended; /* messages */
+	uint64_t events;
+};
+
+struct mailboxd {
+	struct daemon *daemon;
+	struct store_writer *writer;
+	struct batch batch;
+	struct event *housekeeping;
+	struct verify_run *verify; /* NULL: none is running */
+	struct removal *removal; /* of an account; NULL: none is running */
+	struct mailboxd_counters counters;
+	bool stopping;
+};
+
+enum fault mailboxd_sandbox(struct daemon *, void *state);
+/* Writes the path of the store's directory; false when it is too long. */
+bool mailboxd_directory(struct daemon *, char *path, size_t size);
+
+/* on_append.c */
+daemon_handler on_append;
+/* on_messages.c */
+daemon_handler on_flags_store, on_copy, on_expunge, on_recent_claim;
+/* on_mailboxes.c */
+daemon_handler on_account_ensure, on_mailbox_create, on_mailbox_delete, on_mailbox_rename,
+	on_mailbox_subscribe;
+
+/* housekeep.c: forgets, purges and punches, a slice at a time. */
+MUST_USE enum fault housekeep_start(struct mailboxd *);
+void housekeep_stop(struct mailboxd *);
+
+/* control.c */
+void mailboxd_control(struct daemon *, void *state, const struct daemon_control *);
+/* control_verify.c; answers when it is done. */
+void verify_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
+void verify_stop(struct mailboxd *);
+/* control_remove.c; answers when it is done. */
+void removal_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
+void removal_stop(struct mailboxd *);
+
+#endif
