@@ -12,12 +12,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "maild/config_text.h"
 
 static struct config *loading;
 
@@ -66,20 +66,6 @@ grow(void *array, size_t *count, size_t size)
 	return grown;
 }
 
-static const char *
-kind_hint(enum setting_kind kind)
-{
-	static const char *const hints[] = {
-		[SETTING_TEXT] = "text",
-		[SETTING_COUNT] = "a number",
-		[SETTING_SIZE] = "a size like 50M (K, M, G)",
-		[SETTING_TIME] = "a time like 90s (ms, s, m, h, d)",
-		[SETTING_FLAG] = "yes or no",
-	};
-
-	return hints[kind];
-}
-
 static const struct setting *
 row_named(const char *name)
 {
@@ -109,7 +95,8 @@ on_setting(cfg_t *cfg, cfg_opt_t *opt)
 		cfg_error(cfg, "%s: \"%s\" is not within %lld and %lld", opt->name, value,
 			(long long)row->min, (long long)row->max);
 	else
-		cfg_error(cfg, "%s: \"%s\" is not %s", opt->name, value, kind_hint(row->kind));
+		cfg_error(
+			cfg, "%s: \"%s\" is not %s", opt->name, value, config_kind_hint(row->kind));
 	return -1;
 }
 
@@ -350,6 +337,22 @@ options_new(cfg_opt_t *listen, cfg_opt_t *certificate, cfg_opt_t *route)
 	return options;
 }
 
+/* Parses the text while keep_error knows the file's name. */
+static int
+parse_text(cfg_t *cfg, const char *path, char *text, size_t len)
+{
+	FILE *in = len > 0 ? fmemopen(text, len, "r") : NULL;
+	int status = len > 0 ? CFG_PARSE_ERROR : CFG_SUCCESS;
+
+	cfg->filename = strdup(path);
+	cfg_set_error_function(cfg, keep_error);
+	if (in != NULL && cfg->filename != NULL)
+		status = cfg_parse_fp(cfg, in);
+	if (in != NULL)
+		fclose(in);
+	return status;
+}
+
 static enum fault
 parse_file(const char *path)
 {
@@ -361,20 +364,17 @@ parse_file(const char *path)
 		CFG_END()};
 	cfg_opt_t *options = options_new(listen, certificate, route);
 	cfg_t *cfg = options != NULL ? cfg_init(options, CFGF_NONE) : NULL;
+	size_t len;
+	char *text = config_text_load(path, &len);
 	int status = CFG_PARSE_ERROR;
-	struct stat st = {0};
 
-	/* libConfuse's scanner ends the program when it is given a directory. */
-	if (stat(path, &st) != 0 || S_ISDIR(st.st_mode)) {
-		file_error("%s: %s", path, strerror(S_ISDIR(st.st_mode) ? EISDIR : errno));
-	} else if (cfg != NULL) {
-		cfg_set_error_function(cfg, keep_error);
-		status = cfg_parse(cfg, path);
-		if (status == CFG_FILE_ERROR)
-			file_error("%s: %s", path, strerror(errno));
-	}
+	if (text == NULL)
+		file_error("%s: %s", path, strerror(errno));
+	else if (cfg != NULL)
+		status = parse_text(cfg, path, text, len);
 	cfg_free(cfg);
 	free(options);
+	free(text);
 	if (status == CFG_SUCCESS)
 		return FAULT_OK;
 	file_error("%s: cannot be read", path);

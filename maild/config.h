@@ -64,6 +64,8 @@ const char *config_address_format(
 bool config_address_parse(struct slice text, struct peer_address *);
 /* "host:port", "[2001:db8::1]:25"; the parts borrow from text. */
 bool config_host_port_parse(struct slice text, struct slice *host, uint16_t *port);
+/* What a value of this kind looks like: "a time like 90s". */
+const char *config_kind_hint(enum setting_kind);
 /* "may", "must", "at-once". */
 const char *config_route_tls_name(enum route_tls);
 

@@ -71,3 +71,17 @@ config_address_format(const struct peer_address *address, char text[static CONFI
 		is_ipv6 ? "]" : "", address->port);
 	return text;
 }
+
+const char *
+config_kind_hint(enum setting_kind kind)
+{
+	static const char *const hints[] = {
+		[SETTING_TEXT] = "text",
+		[SETTING_COUNT] = "a number",
+		[SETTING_SIZE] = "a size like 50M (K, M, G)",
+		[SETTING_TIME] = "a time like 90s (ms, s, m, h, d)",
+		[SETTING_FLAG] = "yes or no",
+	};
+
+	return hints[kind];
+}

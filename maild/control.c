@@ -111,7 +111,7 @@ on_done(void *arg, const struct ipc_answer *answer)
 	else
 		snprintf(text, sizeof text, "%s is not running",
 			process_name((enum process)command->target));
-	daemon_control_done(command->origin, answer->fault, text);
+	daemon_control_done(command->origin, done != NULL ? answer->fault : FAULT_PEER_LOST, text);
 	command_free(command);
 }
 

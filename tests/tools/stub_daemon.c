@@ -92,7 +92,8 @@ answer_status(struct daemon *d, const struct stub *stub, struct ipc_origin origi
 static void
 on_control(struct daemon *d, void *state, const struct daemon_control *control)
 {
-	struct slice word = control->word_count > 0 ? control->words[0].text : SLICE("");
+	struct slice word =
+		control->word_count > 0 ? control->words[control->word_count - 1].text : SLICE("");
 
 	if (slice_equal(word, SLICE("status")))
 		answer_status(d, state, control->origin);
