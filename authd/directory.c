@@ -125,12 +125,11 @@ directory_open(
 	enum fault fault = kv_open(dir, &kv_options, &d->kv);
 	if (fault == FAULT_OK)
 		fault = directory_write(d, prepare, NULL);
-	if (fault == FAULT_OK)
-		fault = directory_set_hostname(d, options->hostname);
 	if (fault != FAULT_OK) {
 		directory_close(d);
 		return fault;
 	}
+	directory_set_hostname(d, options->hostname);
 	*directory = d;
 	return FAULT_OK;
 }
@@ -145,7 +144,7 @@ directory_close(struct directory *d)
 	free(d);
 }
 
-enum fault
+void
 directory_set_hostname(struct directory *d, const char *hostname)
 {
 	struct arena arena;
@@ -160,13 +159,13 @@ directory_set_hostname(struct directory *d, const char *hostname)
 		d->hostname[normal.len] = '\0';
 	}
 	arena_clear(&arena);
-	return FAULT_OK;
 }
 
 enum fault
 directory_normal_domain(
 	struct directory *d, struct slice text, struct arena *arena, struct slice *normal)
 {
+	d->reason[0] = '\0';
 	if (domain_is_literal(text) || domain_normalize(text, arena, normal) != FAULT_OK ||
 		slice_is_empty(*normal))
 		return directory_refuse(d, FAULT_SYNTAX, "\"%" SLICE_FMT "\" is no domain name",
@@ -181,6 +180,7 @@ directory_normal_address(
 	struct address parsed;
 	enum fault fault = address_parse(text, &parsed);
 
+	d->reason[0] = '\0';
 	if (fault == FAULT_OK && domain_is_literal(parsed.domain))
 		fault = FAULT_SYNTAX;
 	if (fault == FAULT_OK)
@@ -320,6 +320,7 @@ directory_begin_list(
 	struct domain_record domain;
 
 	prefix->len = 0;
+	d->reason[0] = '\0';
 	if (only.len == 0)
 		return kv_begin_read(d->kv, txn);
 	arena_init(&arena, DIRECTORY_ARENA);

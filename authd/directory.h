@@ -47,7 +47,7 @@ void directory_close(struct directory *);
 const char *directory_reason(const struct directory *);
 /* 32 bytes that never change: salts for unknown users are derived from them. */
 const uint8_t *directory_secret(const struct directory *);
-MUST_USE enum fault directory_set_hostname(struct directory *, const char *hostname);
+void directory_set_hostname(struct directory *, const char *hostname);
 
 /* Reading.  Results live in the arena. */
 

@@ -16,7 +16,7 @@ struct stamp {
 	dev_t device;
 	ino_t inode;
 	off_t size;
-	struct timespec changed;
+	struct timespec changed; /* the inode: chmod counts too */
 };
 
 struct pair {
@@ -163,7 +163,7 @@ stamp_of(const char *path, struct stamp *stamp)
 
 	if (stat(path, &status) < 0)
 		return false;
-	*stamp = (struct stamp){status.st_dev, status.st_ino, status.st_size, status.st_mtim};
+	*stamp = (struct stamp){status.st_dev, status.st_ino, status.st_size, status.st_ctim};
 	return true;
 }
 

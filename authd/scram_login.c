@@ -7,6 +7,9 @@
 
 #include "common/mail/base64.h"
 
+/* server-first-message without its nonce, at most. */
+enum { SERVER_FIRST_REST = 64 };
+
 /* One exchange.  The texts of the protocol lie in one buffer, one after the other. */
 struct exchange {
 	struct exchange *older, *newer;
@@ -125,11 +128,13 @@ fill_exchange(struct scram_logins *s, struct exchange *e, const struct login_sub
 	const struct scram_first *first)
 {
 	struct buffer *texts = &e->texts;
-	size_t start;
+	size_t start, nonce_len = first->nonce.len + SCRAM_SERVER_NONCE_LEN;
+	size_t room = subject->name.len + first->gs2_header.len + first->bare.len + 2 * nonce_len +
+		SERVER_FIRST_REST;
 
 	/* All room at once, because slices into it are kept. */
-	buffer_init(texts, 3 * SCRAM_MESSAGE_MAX);
-	if (buffer_reserve(texts, 3 * SCRAM_MESSAGE_MAX) == NULL)
+	buffer_init(texts, room);
+	if (buffer_reserve(texts, room) == NULL)
 		return FAULT_NOMEM;
 	e->who = subject->who;
 	e->who.name = keep_text(texts, subject->name);
@@ -342,6 +347,14 @@ scram_login_finish(
 
 	if (e == NULL) {
 		done(arg, &(struct login_result){.fault = FAULT_EXPIRED}, SLICE("e=other-error"));
+		return;
+	}
+	/* Again, or many exchanges begun while the door was open would be as many guesses. */
+	if (!guard_allows(logins_parts(s->logins)->guard, &e->who)) {
+		logins_counters(s->logins)->slowed++;
+		done(arg, &(struct login_result){.fault = FAULT_AUTH_SLOWED},
+			SLICE("e=other-error"));
+		drop(s, e);
 		return;
 	}
 	buffer_init(&message, SCRAM_MESSAGE_MAX);
