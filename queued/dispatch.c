@@ -62,6 +62,7 @@ flight_end(struct flight *f)
 		at = &(*at)->next;
 	if (*at == f)
 		*at = f->next;
+	ipc_cancel(f->call);
 	f->queued->flight_count--;
 	f->queued->bytes_held -= f->size;
 	free(f);
@@ -134,8 +135,8 @@ send_deliver(struct flight *f, const struct queue_message *m, struct ipc_recipie
 	/* deliverd does not read it, and it makes frames long. */
 	for (uint32_t i = 0; i < f->count; i++)
 		to[i].orcpt = SLICE("");
-	ipc_call(daemon_base(daemon), daemon_peer(daemon, PROCESS_DELIVERD), IPC_DELIVER, &request,
-		fd, DELIVER_TIMEOUT_MS, on_delivered, f);
+	f->call = ipc_call(daemon_base(daemon), daemon_peer(daemon, PROCESS_DELIVERD), IPC_DELIVER,
+		&request, fd, DELIVER_TIMEOUT_MS, on_delivered, f);
 }
 
 static void
@@ -154,8 +155,8 @@ send_relay(struct flight *f, const struct queue_message *m, struct ipc_recipient
 	};
 	struct daemon *daemon = f->queued->daemon;
 
-	ipc_call(daemon_base(daemon), daemon_peer(daemon, PROCESS_RELAYD), IPC_RELAY, &request, fd,
-		RELAY_TIMEOUT_MS, on_relayed, f);
+	f->call = ipc_call(daemon_base(daemon), daemon_peer(daemon, PROCESS_RELAYD), IPC_RELAY,
+		&request, fd, RELAY_TIMEOUT_MS, on_relayed, f);
 }
 
 static void

@@ -27,6 +27,7 @@ struct flight {
 	struct flight *next; /* of its destination */
 	struct destination *destination;
 	uint64_t id;
+	uint64_t call;
 	uint64_t size;
 	uint32_t numbers[FLIGHT_RECIPIENTS_MAX];
 	uint32_t count;
