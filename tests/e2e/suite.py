@@ -8,6 +8,9 @@
 PABAL_BUILD names the build directory (default: build).  Standard library only.
 """
 
+import email.message
+import email.policy
+import email.utils
 import imaplib
 import json
 import os
@@ -25,6 +28,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("PABAL_BUILD", "build"))
 DEADLINE_S = float(os.environ.get("PABAL_DEADLINE", "60"))
+
+# One FETCH answer may be long.
+imaplib._MAXLINE = 10_000_000
 
 # LeakSanitizer needs ptrace, which a sandboxed process does not have.
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
@@ -49,6 +55,16 @@ def is_alive(pid):
             return stat.read().rpartition(")")[2].split()[0] not in ("Z", "X")
     except OSError:
         return False
+
+
+def compose(sender, recipient, subject="test", text="Hello.\r\n"):
+    """A small message as bytes with CRLF."""
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message["From"], message["To"], message["Subject"] = sender, recipient, subject
+    message["Date"] = email.utils.formatdate()
+    message["Message-ID"] = email.utils.make_msgid(domain="example.org")
+    message.set_content(text)
+    return message.as_bytes()
 
 
 class CommandFailed(Exception):
@@ -162,6 +178,14 @@ class Suite:
         os.kill(pid, how)
         return pid
 
+    def kill_workers(self, name, how=signal.SIGKILL):
+        """Kills every instance of a daemon; one that is gone already is fine."""
+        for pid in self.pids(name):
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                pass
+
     def wait_running(self):
         wait_until(lambda: all(p["state"] == "running" for p in self.status()["processes"]),
                    "all processes to run")
@@ -196,6 +220,14 @@ class Suite:
                 return account["address"], account["password"]
         raise KeyError(name)
 
+    @property
+    def alice(self):
+        return self.account("alice")[0]
+
+    @property
+    def bob(self):
+        return self.account("bob")[0]
+
     def place(self, service):
         """(host, port) of "smtp", "imaps" ..."""
         return self.settings[service]["host"], self.settings[service]["port"]
@@ -214,18 +246,21 @@ class Suite:
         host, port = self.place(service)
         return smtplib.SMTP(host, port, timeout=DEADLINE_S)
 
-    def submission(self, name):
+    def submission(self, name="alice"):
         """A logged-in session at the submission port."""
         client = self.smtp("submission")
         client.starttls(context=self.tls_context())
         client.login(*self.account(name))
         return client
 
-    def imap(self, name=None):
+    def imap(self, name=None, select=None):
         host, port = self.place("imaps")
         client = imaplib.IMAP4_SSL(host, port, ssl_context=self.tls_context(), timeout=DEADLINE_S)
         if name is not None:
             client.login(*self.account(name))
+        if select is not None:
+            status, text = client.select(select)
+            assert status == "OK", text
         return client
 
     def pop3(self, name=None):
@@ -243,3 +278,20 @@ class Suite:
             recipients = [recipients]
         with self.smtp() as client:
             return client.sendmail(sender, recipients, text)
+
+    def messages(self, name="bob", mailbox="INBOX"):
+        """All messages of a mailbox as bytes, in order."""
+        client = self.imap(name, mailbox)
+        try:
+            status, data = client.uid("FETCH", "1:*", "(BODY.PEEK[])")
+            assert status == "OK", data
+            return [item[1] for item in data if isinstance(item, tuple)]
+        finally:
+            client.logout()
+
+    def wait_for_messages(self, count, name="bob", mailbox="INBOX"):
+        """The messages of a mailbox as soon as there are so many."""
+        def enough():
+            found = self.messages(name, mailbox)
+            return found if len(found) >= count else None
+        return wait_until(enough, "%d messages in %s" % (count, mailbox))

@@ -33,18 +33,18 @@ class Clients(unittest.TestCase):
             self.skipTest(f"skipped: {program} is not installed")
 
     def curl(self, service, path, *arguments, user=None):
-        host, port = self.suite.endpoint(service)
+        host, port = self.suite.place(service)
         scheme = {"imaps": "imaps", "pop3s": "pop3s", "submissions": "smtps", "imap": "imap",
                   "submission": "smtp", "pop3": "pop3"}[service]
         user = user or self.suite.bob
         return run("curl", "-sS", "--max-time", "30", "--cacert", self.suite.settings["ca_file"],
                    "--ssl-reqd", "--resolve", f"{self.host}:{port}:{host}", "--user",
-                   f"{user}:{self.suite.password(user)}", *arguments,
+                   f"{user}:{self.suite.account(user)[1]}", *arguments,
                    f"{scheme}://{self.host}:{port}{path}")
 
     def test_curl_sends_and_reads(self):
         self.need("curl")
-        letter = self.suite.directory / "letter"
+        letter = pathlib.Path(self.suite.directory) / "letter"
         letter.write_bytes(compose(self.suite.alice, self.suite.bob, "by curl"))
         status, text = self.curl("submission", "/client", "--mail-from", self.suite.alice,
                                  "--mail-rcpt", self.suite.bob, "--upload-file", letter,
@@ -65,7 +65,7 @@ class Clients(unittest.TestCase):
 
     def test_curl_appends(self):
         self.need("curl")
-        letter = self.suite.directory / "draft"
+        letter = pathlib.Path(self.suite.directory) / "draft"
         letter.write_bytes(compose(self.suite.bob, self.suite.alice, "a draft"))
         status, text = self.curl("imaps", "/Drafts", "--upload-file", letter)
         self.assertEqual(status, 0, text)
@@ -74,10 +74,10 @@ class Clients(unittest.TestCase):
     def test_swaks_submits_with_tls_and_pipelining(self):
         self.need("swaks")
         for service, tls in (("submission", "--tls"), ("submissions", "--tls-on-connect")):
-            host, port = self.suite.endpoint(service)
+            host, port = self.suite.place(service)
             status, text = run("swaks", "--server", host, "--port", port, tls, "--auth", "PLAIN",
                                "--auth-user", self.suite.alice, "--auth-password",
-                               self.suite.password(self.suite.alice), "--from", self.suite.alice,
+                               self.suite.account(self.suite.alice)[1], "--from", self.suite.alice,
                                "--to", self.suite.bob, "--pipeline", "--header",
                                f"Subject: by swaks {service}")
             self.assertEqual(status, 0, text)
@@ -91,8 +91,8 @@ class Clients(unittest.TestCase):
         """Both ways; the second run finds nothing to do."""
         self.need("mbsync")
         user = "user1@example.org"
-        host, port = self.suite.endpoint("imaps")
-        top = self.suite.directory / "mbsync"
+        host, port = self.suite.place("imaps")
+        top = pathlib.Path(self.suite.directory) / "mbsync"
         maildir = top / "mail/INBOX"
         for part in ("cur", "new", "tmp"):
             (maildir / part).mkdir(parents=True)
@@ -109,7 +109,7 @@ class Clients(unittest.TestCase):
         config = top / "config"
         config.write_text(
             f"IMAPAccount a\nHost {host}\nPort {port}\nUser {user}\n"
-            f'Pass "{self.suite.password(user)}"\nSSLType IMAPS\nCertificateFile '
+            f'Pass "{self.suite.account(user)[1]}"\nSSLType IMAPS\nCertificateFile '
             f"{self.suite.settings['ca_file']}\n\nIMAPStore far\nAccount a\n\nMaildirStore near\n"
             f"Path {top}/mail/\nInbox {top}/mail/INBOX\nSubFolders Verbatim\n\nChannel c\nFar :far:\n"
             f"Near :near:\nPatterns INBOX\nCreate Both\nExpunge Both\nSyncState {top}/state/\n")

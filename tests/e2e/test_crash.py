@@ -99,12 +99,12 @@ class Crash(unittest.TestCase):
     def kill(self, suite, victim):
         try:
             if victim == "all":
-                for process in suite.processes():
+                for process in suite.status()["processes"]:
                     if process["name"] != "maild":
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(process["pid"], signal.SIGKILL)
             else:
-                suite.kill(victim)
+                suite.kill_workers(victim)
         except AssertionError:
             pass  # the control path itself may be down for a moment
 
@@ -132,7 +132,7 @@ class Crash(unittest.TestCase):
         print(f"seed {SEED}, {ROUNDS} rounds")
         dice = random.Random(SEED)
         stop = threading.Event()
-        with Suite(accounts=ACCOUNTS, extra=EXTRA) as suite:
+        with Suite(accounts=ACCOUNTS, config=EXTRA) as suite:
             senders = [Sender(suite, n, stop) for n in range(SENDERS)]
             flagger = FlagSetter(suite, "user1@example.org", stop)
             for thread in [*senders, flagger]:
@@ -149,7 +149,7 @@ class Crash(unittest.TestCase):
 
     def count(self, suite):
         try:
-            return len({p["name"].split("/")[0] for p in suite.processes() if p["pid"]})
+            return len({p["name"].split("/")[0] for p in suite.status()["processes"] if p["pid"]})
         except AssertionError:
             return 0
 
@@ -159,7 +159,7 @@ class Crash(unittest.TestCase):
             acknowledged.update(sender.acknowledged)
             self.assertEqual(sender.strange, [])
         self.assertGreater(len(acknowledged), ROUNDS, "the load was no load")
-        wait_until(lambda: not suite.mailctl("queue", "list"), "an empty queue", 120)
+        wait_until(lambda: not suite.ctl("queue", "list"), "an empty queue", 120)
         lost, doubled, damaged, total = [], [], [], 0
         for number in range(1, ACCOUNTS + 1):
             account = f"user{number}@example.org"
@@ -180,7 +180,7 @@ class Crash(unittest.TestCase):
         self.assertEqual(lost, [])
         self.assertEqual(doubled, [])
         self.assertEqual(damaged, [])
-        report = suite.mailctl("store", "verify")
+        report = suite.ctl("store", "verify")
         self.assertNotIn("fault", str(report).lower().replace("faults\": 0", ""))
 
 

@@ -14,7 +14,7 @@ import unittest
 
 from suite import BUILD, Suite, compose, wait_until
 
-MAILD = str(BUILD / "bin/maild")
+MAILD = BUILD + "/bin/maild"
 
 
 class Configuration(unittest.TestCase):
@@ -84,7 +84,7 @@ class DeadProcesses(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite(extra='retry-first = "200ms"\nretry-last = "1s"\n')
+        cls.suite = Suite(config='retry-first = "200ms"\nretry-last = "1s"\n')
         cls.suite.__enter__()
 
     @classmethod
@@ -111,7 +111,7 @@ class DeadProcesses(unittest.TestCase):
         for name in ("authd", "queued", "deliverd", "mailboxd", "smtpd", "imapd", "pop3d", "relayd"):
             with self.subTest(process=name):
                 before = self.suite.pids(name)
-                self.suite.kill(name)
+                self.suite.kill_workers(name)
                 # A message is either refused for now or acknowledged and then really there.
                 wait_until(lambda: self.send(f"after {name}"), f"mail goes on without {name}")
                 wait_until(lambda: (pids := self.suite.pids(name)) and not set(pids) & set(before),
@@ -121,7 +121,7 @@ class DeadProcesses(unittest.TestCase):
             self.assertIn(b"Subject: after " + name.encode(), found)
 
     def test_a_process_that_hangs_is_a_temporary_error_not_a_hang_of_all(self):
-        self.suite.kill("authd", signal.SIGSTOP)
+        self.suite.kill_workers("authd", signal.SIGSTOP)
         try:
             with self.suite.smtp() as client:
                 self.assertEqual(client.noop()[0], 250)
@@ -130,7 +130,7 @@ class DeadProcesses(unittest.TestCase):
                 code, _ = client.rcpt(self.suite.bob)
                 self.assertTrue(400 <= code < 500, code)
         finally:
-            self.suite.kill("authd", signal.SIGCONT)
+            self.suite.kill_workers("authd", signal.SIGCONT)
         wait_until(lambda: self.send("after the pause"), "mail goes on")
 
     def test_the_supervisor_reloads_and_stops_in_order(self):
@@ -141,7 +141,7 @@ class DeadProcesses(unittest.TestCase):
             with suite.smtp() as client:
                 self.assertEqual(client.noop()[0], 250)
             self.assertEqual(suite.pids("smtpd"), smtpd)
-            children = [p["pid"] for p in suite.processes()]
+            children = [p["pid"] for p in suite.status()["processes"]]
             os.kill(pid, signal.SIGTERM)
             wait_until(lambda: not any(os.path.exists(f"/proc/{p}") and
                                        self.alive(p) for p in children), "all processes are gone")
@@ -168,11 +168,9 @@ class FullDisk(unittest.TestCase):
         self.addCleanup(subprocess.run, ["umount", "-l", str(self.mount)])
 
     def test_a_full_disk_is_a_temporary_error(self):
-        suite = Suite()
-        shutil.rmtree(suite.suite, ignore_errors=True)
-        suite.suite = self.mount / "suite"
-        suite.command[2] = str(suite.suite)
-        with suite:
+        self.mount.chmod(0o755)
+        (self.mount / "suite").mkdir()
+        with Suite(directory=str(self.mount / "suite")) as suite:
             ballast = self.mount / "ballast"
             free = os.statvfs(self.mount)
             big = compose("a@x.org", suite.bob, "big", os.urandom(700_000).hex() + "\n")

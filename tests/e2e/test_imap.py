@@ -14,12 +14,12 @@ class Wire:
     """A raw IMAP session: what goes over the wire, to the octet."""
 
     def __init__(self, suite, address=None, service="imaps"):
-        self.socket = suite.connect(service, tls=service == "imaps")
+        self.socket = suite.connect(service)
         self.reader = self.socket.makefile("rb")
         self.greeting = self.reader.readline().decode()
         self.count = 0
         if address:
-            self.command(f'login {address} "{suite.password(address)}"')
+            self.command(f'login {address} "{suite.account(address)[1]}"')
 
     def line(self):
         line = self.reader.readline()
@@ -54,7 +54,7 @@ class Wire:
 class Imap(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite(accounts=9, extra='message-size = "1M"\n')
+        cls.suite = Suite(accounts=9, config='message-size = "1M"\n')
         cls.suite.__enter__()
         cls.next_user = 0
 
@@ -259,7 +259,7 @@ class Imap(unittest.TestCase):
 
     def test_authenticate_forms(self):
         import base64
-        login = base64.b64encode(f"\0{self.user}\0{self.suite.password(self.user)}".encode()).decode()
+        login = base64.b64encode(f"\0{self.user}\0{self.suite.account(self.user)[1]}".encode()).decode()
         wire = Wire(self.suite)
         self.open.callback(wire.close)
         wire.put("a authenticate PLAIN\r\n")

@@ -22,7 +22,7 @@ class Pop3(unittest.TestCase):
 
     def test_read_delete_and_keep(self):
         self.deliver(3)
-        client = self.suite.pop3()
+        client = self.suite.pop3("bob")
         count, octets = client.stat()
         self.assertEqual(count, 3)
         sizes = [int(line.split()[1]) for line in client.list()[1]]
@@ -40,13 +40,13 @@ class Pop3(unittest.TestCase):
         client.rset()
         client.dele(1)
         client.quit()
-        client = self.suite.pop3()
+        client = self.suite.pop3("bob")
         self.assertEqual([line.split()[1] for line in client.uidl()[1]], uidls[1:])
         client.quit()
 
     def test_a_lost_connection_deletes_nothing(self):
         self.deliver(2)
-        client = self.suite.pop3()
+        client = self.suite.pop3("bob")
         client.dele(1)
         client.close()
         wait_until(lambda: self.can_log_in(), "the maildrop is free again")
@@ -54,51 +54,51 @@ class Pop3(unittest.TestCase):
 
     def can_log_in(self):
         try:
-            self.suite.pop3().quit()
+            self.suite.pop3("bob").quit()
             return True
         except poplib.error_proto:
             return False
 
     def test_one_session_per_maildrop(self):
-        first = self.suite.pop3()
+        first = self.suite.pop3("bob")
         with self.assertRaises(poplib.error_proto) as caught:
-            self.suite.pop3()
+            self.suite.pop3("bob")
         self.assertIn(b"[IN-USE]", caught.exception.args[0])
         first.quit()
-        self.suite.pop3().quit()
+        self.suite.pop3("bob").quit()
 
     def test_stls_and_capabilities(self):
-        host, port = self.suite.endpoint("pop3")
+        host, port = self.suite.place("pop3")
         client = poplib.POP3(host, port, timeout=30)
         before = client.capa()
         self.assertIn("STLS", before)
         self.assertNotIn("USER", before)
-        client.stls(context=self.suite.tls)
+        client.stls(context=self.suite.tls_context())
         after = client.capa()
         for name in ("USER", "SASL", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "UTF8"):
             self.assertIn(name, after)
         self.assertNotIn("STLS", after)
         client.user(self.suite.bob)
-        client.pass_(self.suite.password(self.suite.bob))
+        client.pass_(self.suite.account(self.suite.bob)[1])
         client.quit()
 
     def test_wrong_password_is_told_with_its_code(self):
-        host, port = self.suite.endpoint("pop3s")
+        host, port = self.suite.place("pop3s")
         client = poplib.POP3_SSL(host, port, context=self.suite.tls, timeout=30)
         client.user(self.suite.bob)
         with self.assertRaises(poplib.error_proto) as caught:
             client.pass_("wrong")
         self.assertIn(b"[AUTH]", caught.exception.args[0])
         client.user(self.suite.bob)
-        client.pass_(self.suite.password(self.suite.bob))
+        client.pass_(self.suite.account(self.suite.bob)[1])
         client.quit()
 
     def test_many_commands_in_flight(self):
         self.deliver(12)
-        with self.suite.connect("pop3s", tls=True) as secure, secure.makefile("rb") as reader:
+        with self.suite.connect("pop3s") as secure, secure.makefile("rb") as reader:
             reader.readline()
             secure.sendall(b"USER %s\r\nPASS %s\r\n" % (
-                self.suite.bob.encode(), self.suite.password(self.suite.bob).encode()))
+                self.suite.bob.encode(), self.suite.account(self.suite.bob)[1].encode()))
             self.assertTrue(reader.readline().startswith(b"+OK"))
             self.assertTrue(reader.readline().startswith(b"+OK"))
             secure.sendall(b"".join(b"RETR %d\r\n" % (n % 12 + 1) for n in range(500)) + b"QUIT\r\n")

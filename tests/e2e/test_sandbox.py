@@ -4,12 +4,14 @@
 Each running daemon is taken over by ptrace and made to try; the kernel must refuse.
 """
 
+import os
+import pathlib
 import subprocess
 import unittest
 
 from suite import BUILD, Suite
 
-INJECT = str(BUILD / "tests/inject")
+INJECT = os.path.join(BUILD, "tests/inject")
 DAEMONS = ["authd", "smtpd", "queued", "relayd", "deliverd", "mailboxd", "imapd", "pop3d"]
 NETWORK = {"relayd"}  # may make internet sockets
 
@@ -19,7 +21,7 @@ class Sandbox(unittest.TestCase):
     def setUpClass(cls):
         cls.suite = Suite()
         cls.suite.__enter__()
-        data = cls.suite.suite / "data"
+        data = pathlib.Path(cls.suite.directory) / "data"
         store, queue, directory = data / "store", data / "queue", data / "directory"
         cls.secrets = {
             "the directory": (directory / "data.mdb", {"authd"}),
@@ -37,7 +39,7 @@ class Sandbox(unittest.TestCase):
 
     @classmethod
     def find_key(cls):
-        for path in cls.suite.suite.rglob("*.key"):
+        for path in pathlib.Path(cls.suite.directory).rglob("*.key"):
             return path
         raise AssertionError("no key file in the suite's directory")
 
@@ -91,7 +93,7 @@ class Sandbox(unittest.TestCase):
 
     def test_every_process_has_its_own_user_under_root(self):
         uids = {}
-        for process in self.suite.processes():
+        for process in self.suite.status()["processes"]:
             status = open(f"/proc/{process['pid']}/status").read()
             fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
             name = process["name"].split("/")[0]

@@ -13,7 +13,7 @@ from suite import Suite, compose, wait_until
 class Smtp(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite(extra='message-size = "1M"\nhostname = "hamburger.edu"\n')
+        cls.suite = Suite(config='message-size = "1M"\nhostname = "hamburger.edu"\n')
         cls.suite.__enter__()
 
     @classmethod
@@ -100,7 +100,7 @@ class Smtp(unittest.TestCase):
             self.assertTrue(reader.readline().startswith(b"220"))
             plain.settimeout(10)
             try:
-                with self.suite.tls.wrap_socket(plain) as secure:
+                with self.suite.tls_context().wrap_socket(plain) as secure:
                     secure.settimeout(2)
                     with self.assertRaises((TimeoutError, socket.timeout, OSError)):
                         self.assertEqual(secure.recv(100), b"never")
@@ -177,21 +177,21 @@ class Smtp(unittest.TestCase):
 
     def test_a_failed_login_does_not_end_the_connection(self):
         client = self.suite.smtp("submission")
-        client.starttls(context=self.suite.tls)
+        client.starttls(context=self.suite.tls_context())
         with self.assertRaises(smtplib.SMTPAuthenticationError):
             client.login(self.suite.alice, "wrong password")
-        client.login(self.suite.alice, self.suite.password(self.suite.alice))
+        client.login(self.suite.alice, self.suite.account(self.suite.alice)[1])
         client.quit()
 
     def test_login_and_submissions_port(self):
         with self.suite.smtp("submissions") as client:
             client.ehlo()
-            client.user, client.password = self.suite.alice, self.suite.password(self.suite.alice)
+            client.user, client.password = self.suite.alice, self.suite.account(self.suite.alice)[1]
             code, _ = client.auth("LOGIN", client.auth_login)
             self.assertEqual(code, 235)
 
     def test_subaddress_and_alias_reach_the_account(self):
-        self.suite.mailctl("alias", "add", "team@example.org", self.suite.alice, self.suite.bob)
+        self.suite.ctl("alias", "add", "team@example.org", self.suite.alice, self.suite.bob)
         with self.suite.smtp() as client:
             client.sendmail("a@x.org", ["team@example.org", "bob+news@example.org"],
                             compose("a@x.org", "team@example.org", "to the team"))
@@ -224,7 +224,7 @@ class Smtp(unittest.TestCase):
         import hmac
         import os
         client = self.suite.smtp("submission")
-        client.starttls(context=self.suite.tls)
+        client.starttls(context=self.suite.tls_context())
         client.ehlo()
         nonce = base64.b64encode(os.urandom(12)).decode()
         first = f"n={self.suite.alice},r={nonce}"
@@ -234,7 +234,7 @@ class Smtp(unittest.TestCase):
         server = base64.b64decode(challenge).decode()
         fields = dict(part.split("=", 1) for part in server.split(","))
         self.assertTrue(fields["r"].startswith(nonce))
-        salted = hashlib.pbkdf2_hmac("sha256", self.suite.password(self.suite.alice).encode(),
+        salted = hashlib.pbkdf2_hmac("sha256", self.suite.account(self.suite.alice)[1].encode(),
                                      base64.b64decode(fields["s"]), int(fields["i"]))
         key = hmac.digest(salted, b"Client Key", "sha256")
         bare = f"c=biws,r={fields['r']}"
