@@ -29,6 +29,7 @@ UNIT := $(patsubst tests/unit/%/,$(BUILD)/tests/unit-%,$(sort $(dir $(wildcard t
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(addprefix $(BUILD)/tests/replay-,$(FUZZ))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+TOOLS += $(patsubst tests/tools/%/main.c,$(BUILD)/tests/%,$(wildcard tests/tools/*/main.c))
 
 .PHONY: all help deps demo run check test asan fuzz cover bench install format lint clean
 .SECONDARY:
@@ -69,7 +70,7 @@ cover:                          ## line coverage of the tests, into build/cover
 	$(MAKE) BUILD=$(BUILD)/cover OPT='-O0 -g --coverage' test
 	tools/cover $(BUILD)/cover
 
-bench: all                      ## measure beside Debian's postfix and dovecot
+bench: all $(BUILD)/tests/load  ## measure beside Debian's postfix and dovecot
 	tests/bench/run $(BUILD)
 
 format:                         ## let clang-format decide
@@ -126,9 +127,12 @@ $(BUILD)/tests/fuzz-$(1): $(BUILD)/obj/tests/fuzz/fuzz_$(1).o \
 endef
 $(foreach f,$(FUZZ),$(eval $(call fuzz_rules,$(f))))
 
-# tests/tools/NAME.c: small programs that tests and benchmarks use.
+# tests/tools/NAME.c or tests/tools/NAME/*.c: small programs that tests and benchmarks use.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/load: $(call objects,tests/tools/load) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages to send: made of words, a part of them with an attachment in base64, so that a server
+ * that compresses finds what it would find in real mail.
+ */
+#ifndef LOAD_MESSAGE_H
+#define LOAD_MESSAGE_H
+
+#include "common/base/buffer.h"
+#include "tests/tools/load/load.h"
+
+/* Makes the bodies that message_format copies from; call once, before the threads start. */
+void message_prepare(void);
+/*
+ * Writes message number `index` of `size` bytes (0: drawn from the mix), CRLF lines, none of them
+ * beginning with a dot.
+ */
+void message_format(struct buffer *out, unsigned index, size_t size, const char *recipient);
+
+#endif
