@@ -323,8 +323,11 @@ take_multipart(struct parser *p, uint16_t self, uint16_t depth)
 		hit = take_part(p, (struct place){self, (uint16_t)(depth + 1), false, in_digest});
 	}
 	p->open = level;
+	if (hit.level != level)
+		return hit;
 	/* The close delimiter, or too many parts: the rest is epilogue. */
-	return hit.level == level ? scan(p) : hit;
+	skip_line(p);
+	return scan(p);
 }
 
 static struct hit

@@ -10,6 +10,7 @@
 #define TESTS_UNIT_UNIT_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <string.h>
 
 typedef void unit_fill(TCase *tc);
@@ -32,8 +33,10 @@ void unit_register(const char *name, unit_fill *fill);
 	do {                                                                                       \
 		struct slice ck_s = (actual);                                                      \
 		const char *ck_t = (expected);                                                     \
-		ck_assert_msg(ck_s.len == strlen(ck_t) && memcmp(ck_s.data, ck_t, ck_s.len) == 0,  \
-			"%s is \"%.*s\", not \"%s\"", #actual, (int)ck_s.len, ck_s.data, ck_t);    \
+		bool ck_same = ck_s.len == strlen(ck_t) &&                                         \
+			(ck_s.len == 0 || memcmp(ck_s.data, ck_t, ck_s.len) == 0);                 \
+		ck_assert_msg(ck_same, "%s is \"%.*s\", not \"%s\"", #actual, (int)ck_s.len,       \
+			ck_s.data, ck_t);                                                          \
 	} while (0)
 
 #endif
