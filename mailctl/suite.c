@@ -138,10 +138,12 @@ port_of(int fd)
 	return ntohs(at.ss_family == AF_INET6 ? in6.sin6_port : in4.sin_port);
 }
 
-/* The port that this service had in an earlier run, or 0. */
+/* The port that was asked for, or that this service had in an earlier run, or 0. */
 static uint16_t
-earlier_port(const struct suite *suite, uint32_t service)
+wanted_port(const struct suite *suite, uint32_t service)
 {
+	if (service == IPC_SERVICE_SMTP && suite->smtp_port != 0)
+		return (uint16_t)suite->smtp_port;
 	const json_t *at = json_object_get(suite->settings, service_row(service)->name);
 
 	return (uint16_t)json_integer_value(json_object_get(at, "port"));
@@ -153,7 +155,7 @@ enum { PORT_TRIES = 50 };
 static bool
 choose_port(struct suite *suite, uint32_t service, int held[static 2])
 {
-	uint16_t wanted = earlier_port(suite, service);
+	uint16_t wanted = wanted_port(suite, service);
 
 	for (int try = 0; try < PORT_TRIES; try++) {
 		held[0] = bind_port(suite->address, wanted);

@@ -20,6 +20,7 @@ struct suite {
 	const char *domain, *hostname, *address;
 	const char *extra; /* a file to append to the config, or NULL */
 	unsigned accounts; /* user1 to userN, beside alice and bob */
+	unsigned smtp_port; /* 0: any that is free */
 	/* what there is */
 	char directory[PATH_MAX]; /* absolute */
 	bool is_temporary; /* made by us: removed at the end */

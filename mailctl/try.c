@@ -32,6 +32,7 @@ const char try_usage[] =
 	"  --domain D           instead of example.org\n"
 	"  --hostname H         instead of mail.D\n"
 	"  --address IP         loopback address to listen on, instead of 127.0.0.1 and ::1\n"
+	"  --smtp-port P        for SMTP, when it is free\n"
 	"  --config-extra FILE  appended to the config\n"
 	"  --detach             return when the suite runs\n"
 	"DIR is kept, and can be started again; without DIR a temporary one is used and removed.\n";
@@ -69,6 +70,9 @@ take_option(struct wish *wish, int option)
 	case 'a':
 		wish->suite.address = optarg;
 		return true;
+	case 'p':
+		return parse_number(optarg, &wish->suite.smtp_port) &&
+			wish->suite.smtp_port <= UINT16_MAX;
 	case 'x':
 		wish->suite.extra = optarg;
 		return true;
@@ -92,6 +96,7 @@ parse_arguments(struct wish *wish, int argc, char **argv)
 		{"domain", required_argument, NULL, 'd'},
 		{"hostname", required_argument, NULL, 'h'},
 		{"address", required_argument, NULL, 'a'},
+		{"smtp-port", required_argument, NULL, 'p'},
 		{"config-extra", required_argument, NULL, 'x'},
 		{"detach", no_argument, NULL, 'D'},
 		{"stop", no_argument, NULL, 's'},

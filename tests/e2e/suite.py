@@ -244,6 +244,8 @@ class Suite:
 
     def smtp(self, service="smtp"):
         host, port = self.place(service)
+        if service == "submissions":
+            return smtplib.SMTP_SSL(host, port, timeout=DEADLINE_S, context=self.tls_context())
         return smtplib.SMTP(host, port, timeout=DEADLINE_S)
 
     def submission(self, name="alice"):
