@@ -99,7 +99,7 @@ class Bench:
         command = self.arguments(system, mode, group, **options) + (["--", *words] if words else [])
         done = subprocess.run(command, capture_output=True, text=True, timeout=330)
         if done.returncode != 0:
-            raise RuntimeError(f"{system.name}: load {mode}: {done.stderr.strip()}")
+            raise RuntimeError(f"load {mode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
     def imap(self, system, group, *words):
@@ -208,7 +208,7 @@ def folders(bench, system):
                        "SELECT Other", "MOVE 1:* Large", "SELECT Large",
                        f"STORE {many + 1}:* +FLAGS.SILENT (\\Deleted)", "EXPUNGE")
     if times[1]["untagged"] < many:
-        raise RuntimeError(f"{system.name}: {times[1]['untagged']} messages in the large folder")
+        raise RuntimeError(f"{times[1]['untagged']} messages in the large folder")
     return {"select": times[0]["ms"], "flags": times[1]["ms"], "store": times[2]["ms"],
             "copy": times[3]["ms"], "move": times[5]["ms"]}
 
@@ -223,8 +223,8 @@ def fetch(bench, system):
     times = bench.imap(system, "fetch", f"SELECT {mailbox}", structure, structure,
                        "FETCH 1:* (BODY.PEEK[])", "FETCH 1:* (BODY.PEEK[])",
                        "SEARCH BODY unfindable")
-    if {t["untagged"] for t in times[1:5]} != {few}:
-        raise RuntimeError(f"{system.name}: not {few} answers to FETCH")
+    if min(t["untagged"] for t in times[1:5]) < few:
+        raise RuntimeError(f"fewer than {few} answers to FETCH")
     return {"envelope_first": times[1]["ms"], "envelope": times[2]["ms"],
             "bodies": times[4]["bytes"] / 1e3 / times[4]["ms"], "search": times[5]["ms"]}
 
@@ -271,7 +271,7 @@ def connections(bench, system):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as held:
         if not held.stdout.readline():
-            raise RuntimeError(f"{system.name}: load hold: {held.stderr.read()}")
+            raise RuntimeError(f"load hold: {held.stderr.read()}")
         time.sleep(1)  # processes that only log in end by themselves
         after = pss_kib(system)
         held.communicate("")

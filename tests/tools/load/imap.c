@@ -25,6 +25,7 @@ take_answer(struct connection *c)
 		struct cursor rest = cursor_of(line);
 		uint64_t len, tag;
 
+		answer.untagged += slice_starts(line, SLICE("* "));
 		if (literal_at_end(line, &len)) {
 			connection_skip(c, len);
 			answer.bytes += len;
@@ -35,7 +36,6 @@ take_answer(struct connection *c)
 				load_die("IMAP: %" SLICE_FMT, SLICE_ARG(line));
 			return answer;
 		}
-		answer.untagged += slice_starts(line, SLICE("* "));
 	}
 }
 
