@@ -294,6 +294,16 @@ name_fill(struct store_mailbox_list *list, bool *done, size_t i, unsigned depth)
 	return FAULT_OK;
 }
 
+/* INBOX and what is below it. */
+static bool
+is_inbox_tree(const struct store_mailbox *m)
+{
+	struct slice name = slice_make(m->name, m->name_len), inbox = SLICE("INBOX");
+
+	return slice_starts(name, inbox) &&
+		(name.len == inbox.len || name.data[inbox.len] == STORE_DELIMITER);
+}
+
 /* A delimiter sorts before every other byte, so children follow their parent; INBOX is first. */
 static int
 compare_names(const void *a, const void *b)
@@ -301,8 +311,8 @@ compare_names(const void *a, const void *b)
 	const struct store_mailbox *x = a, *y = b;
 	size_t len = x->name_len < y->name_len ? x->name_len : y->name_len;
 
-	if ((x->id == STORE_INBOX) != (y->id == STORE_INBOX))
-		return x->id == STORE_INBOX ? -1 : 1;
+	if (is_inbox_tree(x) != is_inbox_tree(y))
+		return is_inbox_tree(x) ? -1 : 1;
 	for (size_t i = 0; i < len; i++) {
 		int c = x->name[i] == STORE_DELIMITER ? 0 : (uint8_t)x->name[i];
 		int d = y->name[i] == STORE_DELIMITER ? 0 : (uint8_t)y->name[i];
