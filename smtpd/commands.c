@@ -266,7 +266,7 @@ cmd_bdat(struct smtp *s, const struct smtp_arguments *a)
 {
 	s->chunk_reply = admit_chunk(s);
 	s->chunk_refused = s->chunk_reply != REPLY_NONE;
-	s->chunk_left = a->chunk_size;
+	s->chunk_size = s->chunk_left = a->chunk_size;
 	s->chunk_last = a->chunk_last;
 	s->state = SMTP_IN_CHUNK;
 }

@@ -293,7 +293,7 @@ end_chunk(struct smtp *s)
 		struct buffer size;
 
 		buffer_init(&size, 32);
-		buffer_add_u64(&size, s->message.size);
+		buffer_add_u64(&size, s->chunk_size);
 		s->state = SMTP_AWAIT_CHUNK;
 		smtp_say(s, REPLY_CHUNK_OK, buffer_slice(&size));
 		buffer_clear(&size);

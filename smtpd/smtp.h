@@ -110,7 +110,7 @@ struct smtp {
 	struct slice question;
 	struct message message;
 	unsigned next_from; /* of message.froms, asked about */
-	uint64_t chunk_left;
+	uint64_t chunk_size, chunk_left;
 	bool chunk_last, chunk_refused;
 	enum smtp_reply chunk_reply; /* what to say behind a refused chunk */
 
