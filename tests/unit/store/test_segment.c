@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/store/segment.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/store/segment_format.h"
+#include "tests/unit/store/fixture.h"
+
+static const struct segment_record example = {
+	.kind = SEGMENT_QUEUE,
+	.codec = 1,
+	.flags = 9,
+	.zone = -720,
+	.account = 0x1122334455667788,
+	.mailbox = 3,
+	.uid = 4,
+	.received_at = -5,
+	.email_id = 6,
+	.thread_id = 7,
+	.body_id = 8,
+	.plain_len = 900,
+	.prefix = SLICE_LITERAL("prefix"),
+	.structure = SLICE_LITERAL("structure"),
+	.body = SLICE_LITERAL("body"),
+};
+
+struct place {
+	char dir[64];
+	struct segments *segments;
+	struct segment_files *files;
+};
+
+static void
+place_open(struct place *p, uint64_t size_max)
+{
+	struct segments_options options = {.size_max = size_max};
+
+	fixture_dir(p->dir);
+	ck_assert_ok(segments_open(p->dir, &options, &p->segments));
+	ck_assert_ok(segments_recover(p->segments, (struct segment_tail){0}));
+	ck_assert_ok(segment_files_open(p->dir, 2, &p->files));
+}
+
+static void
+place_close(struct place *p)
+{
+	segments_close(p->segments);
+	segment_files_close(p->files);
+	fixture_dir_remove(p->dir);
+}
+
+static off_t
+file_size(const struct place *p, uint32_t segment)
+{
+	char path[128];
+	struct stat status;
+
+	(void)snprintf(path, sizeof(path), "%s/%08u.seg", p->dir, segment);
+	return stat(path, &status) < 0 ? -1 : status.st_size;
+}
+
+START_TEST(a_header_reads_back_and_any_flipped_bit_is_found)
+{
+	uint8_t header[SEGMENT_HEADER_SIZE];
+	struct segment_record r;
+
+	segment_header_encode(&example, header);
+	ck_assert_ok(segment_header_decode(header, &r));
+	ck_assert_int_eq(r.kind, SEGMENT_QUEUE);
+	ck_assert_uint_eq(r.account, example.account);
+	ck_assert_int_eq(r.zone, -720);
+	ck_assert_int_eq(r.received_at, -5);
+	ck_assert_uint_eq(r.plain_len, 900);
+	ck_assert_uint_eq(r.prefix.len, 6);
+	ck_assert_uint_eq(r.structure.len, 9);
+	ck_assert_uint_eq(r.body.len, 4);
+	for (size_t bit = 0; bit < sizeof(header) * 8; bit++) {
+		header[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert_fault(segment_header_decode(header, &r), FAULT_DAMAGED);
+		header[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+END_TEST
+
+START_TEST(records_are_aligned_and_read_back)
+{
+	struct place p;
+	struct segment_place place;
+	struct segment_record r;
+	char body[4];
+
+	place_open(&p, 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+		ck_assert_uint_eq(place.offset % 8, 0);
+	}
+	ck_assert_ok(segments_sync(p.segments));
+	struct segment_place found = {place.segment, place.offset, 0};
+	ck_assert_ok(segment_files_header(p.files, &found, &r));
+	ck_assert_uint_eq(found.length, place.length);
+	ck_assert_ok(segment_files_read(
+		p.files, 1, segment_body_offset(&place, &r), body, sizeof(body)));
+	ck_assert(memcmp(body, "body", 4) == 0);
+	ck_assert_fault(segment_files_read(p.files, 1, place.offset + place.length, body, 1),
+		FAULT_DAMAGED);
+	ck_assert_fault(segment_files_read(p.files, 9, 0, body, 1), FAULT_NOT_FOUND);
+	place_close(&p);
+}
+END_TEST
+
+START_TEST(what_lies_past_the_tail_is_cut_off)
+{
+	struct place p;
+	struct segment_place place;
+
+	place_open(&p, 400);
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_ok(segments_sync(p.segments));
+	struct segment_tail tail = segments_tail(p.segments);
+	for (int i = 0; i < 6; i++)
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_uint_ge(place.segment, 3);
+	ck_assert_ok(segments_cut(p.segments, tail));
+	ck_assert_int_eq(file_size(&p, 1), (off_t)tail.length);
+	ck_assert_int_eq(file_size(&p, 2), -1);
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_uint_eq(place.offset, tail.length);
+	/* The same after a crash, by a new process. */
+	for (int i = 0; i < 6; i++)
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+	segments_close(p.segments);
+	ck_assert_ok(segments_open(p.dir, &(struct segments_options){0}, &p.segments));
+	ck_assert_ok(segments_recover(p.segments, tail));
+	ck_assert_int_eq(file_size(&p, 1), (off_t)tail.length);
+	ck_assert_int_eq(file_size(&p, 3), -1);
+	tail.length++;
+	ck_assert_fault(segments_recover(p.segments, tail), FAULT_DAMAGED);
+	tail.segment = 7;
+	ck_assert_fault(segments_recover(p.segments, tail), FAULT_DAMAGED);
+	place_close(&p);
+}
+END_TEST
+
+START_TEST(a_punched_record_keeps_its_header_and_its_neighbours)
+{
+	struct place p;
+	struct segment_place places[3];
+	struct segment_record big = example, r;
+	static char bytes[100000], read[100000];
+
+	memset(bytes, 'b', sizeof(bytes));
+	big.body = slice_make(bytes, sizeof(bytes));
+	place_open(&p, 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_ok(segments_append(p.segments, &big, &places[i]));
+	ck_assert_ok(segments_punch(p.segments, &places[1]));
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ok(segment_files_header(p.files, &places[i], &r));
+		ck_assert_ok(segment_files_read(
+			p.files, 1, segment_body_offset(&places[i], &r), read, sizeof(read)));
+		ck_assert_int_eq(read[0], i == 1 ? 0 : 'b');
+		ck_assert_int_eq(read[sizeof(read) - 1], i == 1 ? 0 : 'b');
+	}
+	place_close(&p);
+}
+END_TEST
+
+START_TEST(few_descriptors_serve_many_segments)
+{
+	struct place p;
+	struct segment_place place;
+	char byte;
+
+	place_open(&p, 1);
+	for (int i = 0; i < 10; i++)
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_uint_eq(place.segment, 10);
+	for (uint32_t i = 0; i < 100; i++)
+		ck_assert_ok(segment_files_read(p.files, i * 7 % 10 + 1, 0, &byte, 1));
+	place_close(&p);
+}
+END_TEST
+
+START_TEST(only_segment_names_are_segments)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} rows[] = {
+		{"00000001.seg", 1},
+		{"4294967295.seg", UINT32_MAX},
+		{"4294967296.seg", 0},
+		{"00000000.seg", 0},
+		{"1.seg", 0},
+		{"00000001.seg~", 0},
+		{"00000001", 0},
+		{".", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t number = 0;
+		bool good = segment_name_parse(slice_text(rows[i].name), &number);
+		ck_assert_msg(good == (rows[i].number != 0), "%s", rows[i].name);
+		ck_assert_uint_eq(number, rows[i].number);
+	}
+}
+END_TEST
+
+UNIT(segment)
+{
+	unit_add(tc, a_header_reads_back_and_any_flipped_bit_is_found);
+	unit_add(tc, records_are_aligned_and_read_back);
+	unit_add(tc, what_lies_past_the_tail_is_cut_off);
+	unit_add(tc, a_punched_record_keeps_its_header_and_its_neighbours);
+	unit_add(tc, few_descriptors_serve_many_segments);
+	unit_add(tc, only_segment_names_are_segments);
+}
