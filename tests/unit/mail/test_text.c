@@ -233,8 +233,7 @@ START_TEST(encoded_words_are_short_and_come_back)
 {
 	static const char *const texts[] = {
 		"plain text",
-		"안녕하세요 여러분, 오늘 회의는 세 시에 시작합니다. 자료를 미리 읽어 주시기 "
-		"바랍니다.",
+		"안녕하세요, 오늘 회의는 세 시에 시작합니다. 자료를 읽어 주시기 바랍니다.",
 		"=?looks like one?=",
 		"tab\tinside",
 	};
