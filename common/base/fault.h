@@ -45,7 +45,10 @@
 	F(CONFIG, false, "configuration error")                                                    \
 	F(TLS, true, "TLS failure")                                                                \
 	F(DNS, true, "DNS failure")                                                                \
-	F(CHARSET, false, "unknown character set")
+	F(CHARSET, false, "unknown character set")                                                 \
+	F(REFUSED_NOW, true, "the other host cannot take it now")                                  \
+	F(REFUSED, false, "the other host refused it")                                             \
+	F(UNREACHABLE, true, "the other host cannot be reached")
 
 #define FAULT_ENUM(name, temporary, text) FAULT_##name,
 enum fault { FAULTS(FAULT_ENUM) FAULT_COUNT };
