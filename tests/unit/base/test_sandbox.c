@@ -57,6 +57,23 @@ try_memfd(void)
 	return memfd_create("x", 0) >= 0;
 }
 
+/* What memfd_map does. */
+static int
+try_fstat(void)
+{
+	struct stat status;
+
+	return fstat(STDIN_FILENO, &status) == 0;
+}
+
+static int
+try_stat(void)
+{
+	struct stat status;
+
+	return stat("/etc/passwd", &status) == 0;
+}
+
 static int
 try_write(void)
 {
@@ -71,6 +88,7 @@ START_TEST(nothing_granted_is_nothing_allowed)
 	ck_assert_int_eq(in_sandbox(&none, try_socket), 0);
 	ck_assert_int_eq(in_sandbox(&none, try_exec), 0);
 	ck_assert_int_eq(in_sandbox(&none, try_memfd), 0);
+	ck_assert_int_eq(in_sandbox(&none, try_stat), 0);
 }
 END_TEST
 
@@ -87,6 +105,14 @@ START_TEST(what_is_granted_works_and_the_rest_does_not)
 	ck_assert_int_eq(in_sandbox(&net, try_socket), 1);
 	ck_assert_int_eq(in_sandbox(&net, try_file), 0);
 	ck_assert_int_eq(in_sandbox(&memfd, try_memfd), 1);
+}
+END_TEST
+
+START_TEST(an_open_descriptor_can_always_be_asked_what_it_is)
+{
+	struct sandbox none = {0};
+
+	ck_assert_int_eq(in_sandbox(&none, try_fstat), 1);
 }
 END_TEST
 
@@ -121,6 +147,7 @@ UNIT(sandbox)
 {
 	unit_add(tc, nothing_granted_is_nothing_allowed);
 	unit_add(tc, what_is_granted_works_and_the_rest_does_not);
+	unit_add(tc, an_open_descriptor_can_always_be_asked_what_it_is);
 	unit_add(tc, a_missing_path_is_a_fault);
 	unit_add(tc, root_becomes_the_user_for_good);
 }
