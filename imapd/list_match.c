@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/* Wildcards by the set of places in the pattern that can be reached: no backtracking. */
+#include "imapd/list_match.h"
+
+#include "common/base/ascii.h"
+#include "common/store/name.h"
+
+struct places {
+	bool at[LIST_PATTERN_MAX + 1];
+};
+
+static bool
+is_wildcard(char c)
+{
+	return c == '*' || c == '%';
+}
+
+/* A wildcard may match nothing: what is behind it is reached too. */
+static void
+reach(struct places *p, struct slice pattern, size_t place)
+{
+	p->at[place] = true;
+	while (place < pattern.len && is_wildcard(pattern.data[place]))
+		p->at[++place] = true;
+}
+
+static bool
+byte_matches(char pattern, char byte, bool ignore_case)
+{
+	if (ignore_case)
+		return ascii_lower(pattern) == ascii_lower(byte);
+	return pattern == byte;
+}
+
+static bool
+step(const struct places *from, struct places *to, struct slice pattern, char byte,
+	bool ignore_case)
+{
+	bool any = false;
+
+	memset(to->at, 0, pattern.len + 1);
+	for (size_t i = 0; i < pattern.len; i++) {
+		char want = pattern.data[i];
+		if (!from->at[i])
+			continue;
+		if (want == '*' || (want == '%' && byte != STORE_DELIMITER))
+			reach(to, pattern, i);
+		else if (!is_wildcard(want) && byte_matches(want, byte, ignore_case))
+			reach(to, pattern, i + 1);
+		else
+			continue;
+		any = true;
+	}
+	return any;
+}
+
+/* How many bytes of the name are those of "INBOX" as a level. */
+static size_t
+inbox_len(struct slice name)
+{
+	struct slice inbox = SLICE("INBOX");
+
+	if (!slice_starts_nocase(name, inbox))
+		return 0;
+	return name.len == inbox.len || name.data[inbox.len] == STORE_DELIMITER ? inbox.len : 0;
+}
+
+bool
+list_match(struct slice pattern, struct slice name)
+{
+	struct places places[2];
+	size_t inbox = inbox_len(name);
+
+	if (pattern.len > LIST_PATTERN_MAX)
+		return false;
+	if (slice_equal(pattern, SLICE("*")))
+		return true;
+	memset(places[0].at, 0, pattern.len + 1);
+	reach(&places[0], pattern, 0);
+	for (size_t i = 0; i < name.len; i++)
+		if (!step(&places[i % 2], &places[(i + 1) % 2], pattern, name.data[i], i < inbox))
+			return false;
+	return places[name.len % 2].at[pattern.len];
+}
