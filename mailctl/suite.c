@@ -248,7 +248,6 @@ suite_write_config(const struct suite *suite)
 		"data-directory = \"%s/data\"\n"
 		"control-socket = \"%s/control\"\n"
 		"password-memory = 8192\npassword-passes = 1\n"
-		"plaintext-login = yes\n"
 		"retry-first = 1s\nretry-last = 10s\n"
 		"certificate { chain = \"%s/host.crt\" key = \"%s/host.key\" }\n",
 		suite->hostname, d, d, d, d);
