@@ -243,7 +243,7 @@ suite_write_config(const struct suite *suite)
 	if (out == NULL)
 		return fail(path);
 	fprintf(out,
-		"# A throw-away suite: weak password hashes, logins without TLS over loopback.\n"
+		"# A throw-away suite: weak password hashes.\n"
 		"hostname = \"%s\"\n"
 		"data-directory = \"%s/data\"\n"
 		"control-socket = \"%s/control\"\n"
