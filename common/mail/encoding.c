@@ -209,27 +209,60 @@ feed_quoted_byte(struct decoder *d, char byte, struct buffer *out)
 		buffer_add_byte(out, byte);
 }
 
-static bool
-is_plain(char c)
+/* Bytes up to the next that has a meaning. */
+static size_t
+plain_len(struct slice s)
 {
-	return c != '=' && !ascii_is_space(c);
+	size_t n = 0;
+
+	while (n < s.len && s.data[n] != '=' && s.data[n] != '\n' && s.data[n] != '\r')
+		n++;
+	return n;
+}
+
+/* Plain text at once, but for the white space at its end, which may be that of the line. */
+static struct slice
+feed_plain(struct decoder *d, struct slice in, struct buffer *out)
+{
+	size_t len = plain_len(in);
+
+	while (len > 0 && (in.data[len - 1] == ' ' || in.data[len - 1] == '\t'))
+		len--;
+	if (len > 0)
+		flush_blanks(d, out);
+	buffer_add(out, in.data, len);
+	return slice_after(in, len);
+}
+
+/* Whole escapes, as many as follow each other: text that is not Latin has hardly anything else. */
+static struct slice
+feed_escapes(struct decoder *d, struct slice in, struct buffer *out)
+{
+	char bytes[128];
+	size_t n = 0;
+
+	while (n < sizeof bytes && in.len >= 3 && in.data[0] == '=') {
+		int high = ascii_hex_value(in.data[1]), low = ascii_hex_value(in.data[2]);
+		if (high < 0 || low < 0)
+			break;
+		bytes[n++] = (char)(high << 4 | low);
+		in = slice_after(in, 3);
+	}
+	if (n > 0)
+		flush_blanks(d, out);
+	buffer_add(out, bytes, n);
+	return in;
 }
 
 static void
 feed_quoted(struct decoder *d, struct slice in, struct buffer *out)
 {
-	struct cursor c = cursor_of(in);
-	char byte;
-
-	while (!cursor_at_end(&c)) {
-		if (d->held == 0) {
-			struct slice run = take_run(&c, is_plain);
-			if (run.len > 0)
-				flush_blanks(d, out);
-			buffer_add_slice(out, run);
-		}
-		if (take_any(&c, &byte))
-			feed_quoted_byte(d, byte, out);
+	while (in.len > 0) {
+		if (d->held == 0)
+			in = feed_escapes(d, feed_plain(d, in, out), out);
+		if (in.len > 0)
+			feed_quoted_byte(d, in.data[0], out);
+		in = slice_after(in, 1);
 	}
 }
 

@@ -6,9 +6,9 @@
  */
 #include "common/mail/utf8.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unicase.h>
+#include <unictype.h>
 #include <uninorm.h>
 
 #include "common/base/ascii.h"
@@ -109,30 +109,33 @@ utf8_is_valid(struct slice s)
 	}
 }
 
+/* One to four bytes; what is no character becomes U+FFFD. */
+static size_t
+encode(uint32_t code_point, char bytes[4])
+{
+	size_t len = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+
+	if (code_point < 0x80) {
+		bytes[0] = (char)code_point;
+		return 1;
+	}
+	if (code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff)) {
+		code_point = UTF8_REPLACEMENT;
+		len = 3;
+	}
+	/* As many high bits as there are bytes, then a zero. */
+	bytes[0] = (char)((0xf00 >> len & 0xf0) | code_point >> 6 * (len - 1));
+	for (size_t i = 1; i < len; i++)
+		bytes[i] = (char)(0x80 | (code_point >> 6 * (len - 1 - i) & 0x3f));
+	return len;
+}
+
 void
 utf8_add(struct buffer *out, uint32_t code_point)
 {
 	char bytes[4];
-	size_t len;
+	size_t len = encode(code_point, bytes);
 
-	if (code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff))
-		code_point = UTF8_REPLACEMENT;
-	if (code_point < 0x80) {
-		buffer_add_byte(out, (char)code_point);
-		return;
-	}
-	if (code_point < 0x800) {
-		bytes[0] = (char)(0xc0 | code_point >> 6);
-		len = 2;
-	} else if (code_point < 0x10000) {
-		bytes[0] = (char)(0xe0 | code_point >> 12);
-		len = 3;
-	} else {
-		bytes[0] = (char)(0xf0 | code_point >> 18);
-		len = 4;
-	}
-	for (size_t i = 1; i < len; i++)
-		bytes[i] = (char)(0x80 | (code_point >> 6 * (len - 1 - i) & 0x3f));
 	buffer_add(out, bytes, len);
 }
 
@@ -198,29 +201,6 @@ utf8_to_nfc(struct slice s, struct buffer *out)
 }
 
 /*
- * Characters whose folding needs no table and that never join with one that follows from this
- * same set.  A following character outside the set may be a combining mark, so that fold_run
- * hands its base over to libunistring too.
- */
-static bool
-fold_simply(uint32_t *c)
-{
-	uint32_t v = *c;
-
-	if (v < 0x80) {
-		*c = (uint8_t)ascii_lower((char)v);
-		return true;
-	}
-	if (v >= 0x410 && v <= 0x42f) {
-		*c = v + 0x20;
-		return true;
-	}
-	return (v >= 0x430 && v <= 0x44f) || (v >= 0x3041 && v <= 0x3096) ||
-		(v >= 0x30a1 && v <= 0x30fa) || (v >= 0x4e00 && v <= 0x9fff) ||
-		(v >= 0xac00 && v <= 0xd7a3);
-}
-
-/*
  * NFKC before and after: some characters fold only after they are decomposed (the C of U+2103),
  * some decompose only after they are folded.
  */
@@ -241,10 +221,64 @@ fold_by_table(struct slice s, struct buffer *out)
 	return buffer_fault(out);
 }
 
-static void
-ascii_fold_run(struct cursor *c, struct buffer *out)
+/*
+ * What libunistring said about the small alphabets (Latin, Greek, Cyrillic, Hebrew), asked once per
+ * letter: 0 not asked yet, 1 no simple answer, else the letter that it folds to.  For one thread.
+ */
+enum { ALPHABETS_END = 0x600, NOT_SIMPLE = 1 };
+static uint16_t simple_folds[ALPHABETS_END];
+
+static uint16_t
+ask_table(uint32_t v)
 {
-	/* The last byte may be the base of a combining mark: leave it to the caller. */
+	struct buffer letter, folded;
+	uint16_t answer = NOT_SIMPLE;
+	uint32_t to;
+
+	buffer_init(&letter, 16);
+	buffer_init(&folded, 256);
+	utf8_add(&letter, v);
+	if (uc_combining_class(v) == 0 &&
+		fold_by_table(buffer_slice(&letter), &folded) == FAULT_OK) {
+		struct cursor c = cursor_of(buffer_slice(&folded));
+		if (take_utf8(&c, &to) && cursor_at_end(&c) && to < 0x10000)
+			answer = (uint16_t)to;
+	}
+	buffer_clear(&letter);
+	buffer_clear(&folded);
+	return answer;
+}
+
+/*
+ * Characters that fold to one character, whatever stands around them within this same set.  One
+ * outside the set may be a combining mark that joins the character before it, so that fold_run
+ * hands its base over to libunistring too.
+ */
+static bool
+fold_simply(uint32_t *c)
+{
+	uint32_t v = *c;
+
+	if (v < 0x80) {
+		*c = (uint8_t)ascii_lower((char)v);
+		return true;
+	}
+	if (v < ALPHABETS_END) {
+		if (simple_folds[v] == 0)
+			simple_folds[v] = ask_table(v);
+		if (simple_folds[v] == NOT_SIMPLE)
+			return false;
+		*c = simple_folds[v];
+		return true;
+	}
+	return (v >= 0xac00 && v <= 0xd7a3) || (v >= 0x4e00 && v <= 0x9fff) ||
+		(v >= 0x3041 && v <= 0x3096) || (v >= 0x30a1 && v <= 0x30fa);
+}
+
+static void
+fold_ascii(struct cursor *c, struct buffer *out)
+{
+	/* The last byte may be the base of a combining mark: leave it to fold_run. */
 	size_t run = ascii_run(c->rest);
 	size_t safe = run == c->rest.len || run == 0 ? run : run - 1;
 	char *to = buffer_reserve(out, safe);
@@ -268,30 +302,81 @@ fold_marked(struct cursor *c, struct cursor mark, struct buffer *out)
 	return fold_by_table(cursor_since(c, mark), out);
 }
 
+/*
+ * Folded characters on their way into the buffer.  The last simple one is held back, since what
+ * follows may join it.
+ */
+struct fold_run {
+	char bytes[256];
+	size_t len;
+	bool has_base;
+	uint32_t base; /* folded */
+	struct cursor base_at;
+};
+
+static void
+flush_run(struct fold_run *r, struct buffer *out)
+{
+	buffer_add(out, r->bytes, r->len);
+	r->len = 0;
+}
+
+static void
+put_base(struct fold_run *r, struct buffer *out)
+{
+	if (!r->has_base)
+		return;
+	if (r->len + 4 > sizeof r->bytes)
+		flush_run(r, out);
+	r->len += encode(r->base, r->bytes + r->len);
+	r->has_base = false;
+}
+
+/* Up to the next ASCII (but for a first one), broken byte, or stretch that needs the table. */
+static enum fault
+fold_run(struct cursor *c, struct buffer *out)
+{
+	struct fold_run r;
+	struct cursor mark = *c;
+	uint32_t v;
+	char broken;
+
+	r.len = 0;
+	r.has_base = false;
+	while (take_utf8(c, &v)) {
+		bool is_ascii = v < 0x80, is_first = !r.has_base;
+		if (!fold_simply(&v)) {
+			flush_run(&r, out);
+			return fold_marked(c, is_first ? mark : r.base_at, out);
+		}
+		put_base(&r, out);
+		if (is_ascii && !is_first) {
+			*c = mark;
+			flush_run(&r, out);
+			return buffer_fault(out);
+		}
+		r.has_base = true;
+		r.base = v;
+		r.base_at = mark;
+		mark = *c;
+	}
+	put_base(&r, out);
+	flush_run(&r, out);
+	if (take_any(c, &broken))
+		utf8_add(out, UTF8_REPLACEMENT);
+	return buffer_fault(out);
+}
+
 enum fault
 utf8_fold(struct slice s, struct buffer *out)
 {
 	struct cursor c = cursor_of(s);
 	enum fault fault = FAULT_OK;
-	uint32_t v;
-	char broken;
 
 	while (fault == FAULT_OK && !cursor_at_end(&c)) {
-		ascii_fold_run(&c, out);
-		struct cursor mark = c;
-		if (!take_utf8(&c, &v)) {
-			if (take_any(&c, &broken))
-				utf8_add(out, UTF8_REPLACEMENT);
-			continue;
-		}
-		bool simple = fold_simply(&v);
-		struct cursor ahead = c;
-		uint32_t follower;
-		bool joins = take_utf8(&ahead, &follower) && !fold_simply(&follower);
-		if (simple && !joins)
-			utf8_add(out, v);
-		else
-			fault = fold_marked(&c, mark, out);
+		fold_ascii(&c, out);
+		if (!cursor_at_end(&c))
+			fault = fold_run(&c, out);
 	}
 	return fault == FAULT_OK ? buffer_fault(out) : fault;
 }
