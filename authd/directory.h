@@ -79,7 +79,7 @@ struct expansions {
 /*
  * All ends of an address, each once.  FAULT_NOT_LOCAL: not our domain.  Ends that are missing or
  * disabled are left out; when none is left: FAULT_MAIL_LOOP, FAULT_ACCOUNT_DISABLED or
- * FAULT_NO_SUCH_USER, the first of these that was met.  FAULT_TOO_MANY: over a limit above.
+ * FAULT_NO_SUCH_USER, in this order of weight.  FAULT_TOO_MANY: over a limit above.
  */
 MUST_USE enum fault directory_expand(
 	struct directory *, struct slice address, struct arena *, struct expansions *);

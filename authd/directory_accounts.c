@@ -101,7 +101,8 @@ show_accounts(struct kv_txn *txn, struct slice prefix, account_each *each, void 
 	enum fault first = FAULT_OK;
 
 	kv_cursor_open(txn, TABLE_NAMES, &cursor);
-	for (bool on = kv_seek_prefix(&cursor, prefix); on; on = kv_next_prefix(&cursor, prefix)) {
+	for (bool on = directory_first_name(&cursor, prefix); on;
+		on = kv_next_prefix(&cursor, prefix)) {
 		enum fault fault = name_record_decode(cursor.value, &r);
 		if (fault == FAULT_OK && r.kind == NAME_ACCOUNT)
 			fault = show_account(txn, r.account, each, arg);
@@ -330,43 +331,26 @@ directory_set_password(
 	return change_account(d, address, set_password, &change);
 }
 
-static enum fault
-set_disabled(struct directory *d, struct kv_txn *txn, void *arg)
-{
-	struct account_change *change = arg;
-	struct account_record r;
-	enum fault fault = load_for_change(d, txn, change, &r);
-
-	if (fault != FAULT_OK)
-		return fault;
-	r.disabled = change->disabled;
-	return directory_save_account(txn, change->id, &r);
-}
-
-enum fault
-directory_set_disabled(struct directory *d, struct slice address, bool disabled)
-{
-	struct account_change change = {.disabled = disabled};
-
-	return change_account(d, address, set_disabled, &change);
-}
-
 struct oldest {
 	uint64_t id;
+	bool disabled;
 	int64_t created_at;
 };
 
+/* An enabled one before a disabled one, then by age. */
 static void
 keep_oldest(void *arg, const struct account_entry *entry)
 {
 	struct oldest *oldest = arg;
+	const struct account_record *r = entry->record;
+	bool better = r->disabled != oldest->disabled ? oldest->disabled
+						      : r->created_at < oldest->created_at;
 
-	if (oldest->id != 0 && entry->record->created_at >= oldest->created_at)
-		return;
-	*oldest = (struct oldest){entry->id, entry->record->created_at};
+	if (oldest->id == 0 || better)
+		*oldest = (struct oldest){entry->id, r->disabled, r->created_at};
 }
 
-/* The postmaster is gone: the oldest account that is left follows. */
+/* The postmaster is gone or disabled: the oldest account that is left follows. */
 static enum fault
 replace_postmaster(struct kv_txn *txn, struct slice domain)
 {
@@ -376,10 +360,40 @@ replace_postmaster(struct kv_txn *txn, struct slice domain)
 
 	if (fault == FAULT_OK)
 		fault = show_accounts(txn, name_key_slice(&prefix), keep_oldest, &oldest);
-	/* A damaged account elsewhere in the domain must not keep this one alive. */
+	/* A damaged account elsewhere in the domain must not stand in the way. */
 	if (fault != FAULT_OK && fault != FAULT_DAMAGED)
 		return fault;
 	return make_postmaster(txn, domain, oldest.id);
+}
+
+static enum fault
+set_disabled(struct directory *d, struct kv_txn *txn, void *arg)
+{
+	struct account_change *change = arg;
+	struct account_record r, postmaster;
+	struct domain_record domain;
+	enum fault fault = load_for_change(d, txn, change, &r);
+
+	if (fault != FAULT_OK)
+		return fault;
+	r.disabled = change->disabled;
+	fault = directory_save_account(txn, change->id, &r);
+	if (fault == FAULT_OK)
+		fault = directory_load_domain(txn, change->normal.domain, &domain);
+	if (fault != FAULT_OK || domain.postmaster == 0)
+		return fault;
+	if (directory_load_account(txn, domain.postmaster, &postmaster) == FAULT_OK &&
+		!postmaster.disabled)
+		return FAULT_OK;
+	return replace_postmaster(txn, change->normal.domain);
+}
+
+enum fault
+directory_set_disabled(struct directory *d, struct slice address, bool disabled)
+{
+	struct account_change change = {.disabled = disabled};
+
+	return change_account(d, address, set_disabled, &change);
 }
 
 static enum fault

@@ -308,7 +308,8 @@ show_aliases(struct kv_txn *txn, struct slice prefix, alias_each *each, void *ar
 	enum fault first = FAULT_OK;
 
 	kv_cursor_open(txn, TABLE_NAMES, &cursor);
-	for (bool on = kv_seek_prefix(&cursor, prefix); on; on = kv_next_prefix(&cursor, prefix)) {
+	for (bool on = directory_first_name(&cursor, prefix); on;
+		on = kv_next_prefix(&cursor, prefix)) {
 		enum fault fault = name_record_decode(cursor.value, &r);
 		if (fault == FAULT_OK && r.kind == NAME_ALIAS)
 			fault = show_alias(&cursor, &r, each, arg);

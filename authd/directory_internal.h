@@ -71,6 +71,13 @@ name_key_slice(const struct name_key *k)
 MUST_USE enum fault directory_begin_list(
 	struct directory *, struct slice only, struct name_key *prefix, struct kv_txn *);
 
+/* The first name of the list; kv_next_prefix goes on. */
+static inline bool
+directory_first_name(struct kv_cursor *cursor, struct slice prefix)
+{
+	return prefix.len > 0 ? kv_seek_prefix(cursor, prefix) : kv_first(cursor);
+}
+
 /* FAULT_NOT_FOUND without one; else decoded, borrowing from the map. */
 MUST_USE enum fault directory_load_domain(
 	struct kv_txn *, struct slice name, struct domain_record *);

@@ -17,16 +17,32 @@ struct expansion_state {
 	struct expansions *found;
 	struct visited *visited;
 	size_t bytes; /* of the addresses and details found */
-	enum fault missed; /* why something was left out, the first time */
+	enum fault missed; /* why something was left out: the weightiest reason */
 };
 
 static enum fault walk(
 	struct expansion_state *s, struct slice text, struct slice detail, int depth);
 
+/* A loop is the admin's to mend, a disabled account was one: both say more than "nobody". */
+static int
+weight_of(enum fault missed)
+{
+	switch (missed) {
+	case FAULT_MAIL_LOOP:
+		return 3;
+	case FAULT_ACCOUNT_DISABLED:
+		return 2;
+	case FAULT_OK:
+		return 0;
+	default:
+		return 1;
+	}
+}
+
 static void
 miss(struct expansion_state *s, enum fault why)
 {
-	if (s->missed == FAULT_OK)
+	if (weight_of(why) > weight_of(s->missed))
 		s->missed = why;
 }
 
