@@ -127,7 +127,8 @@ finish_header(struct message *m)
 		fail(m, FAULT_MAIL_LOOP);
 		return;
 	}
-	buffer_init(&front, MESSAGE_HEADER_MAX);
+	/* Room for a full header section and what comes before it. */
+	buffer_init(&front, 2 * MESSAGE_HEADER_MAX);
 	buffer_add_slice(&front, m->setup.trace);
 	if (m->setup.submission) {
 		add_missing(m, section, &front);

@@ -100,7 +100,8 @@ class Smtp(unittest.TestCase):
             self.assertTrue(reader.readline().startswith(b"220"))
             plain.settimeout(10)
             try:
-                with self.suite.tls_context().wrap_socket(plain) as secure:
+                with self.suite.tls_context().wrap_socket(
+                        plain, server_hostname=self.suite.settings["hostname"]) as secure:
                     secure.settimeout(2)
                     with self.assertRaises((TimeoutError, socket.timeout, OSError)):
                         self.assertEqual(secure.recv(100), b"never")
