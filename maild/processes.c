@@ -6,7 +6,7 @@
 #define ROWS(P)                                                                                    \
 	P(AUTHD, "_authd", false, false, 4, "directory", 0700)                                     \
 	P(MAILBOXD, "_mailboxd", false, false, 3, "store", 0750)                                   \
-	P(DELIVERD, "_deliverd", false, true, 2, NULL, 0)                                          \
+	P(DELIVERD, "_deliverd", false, false, 2, NULL, 0)                                         \
 	P(RELAYD, "_relayd", false, false, 2, NULL, 0)                                             \
 	P(QUEUED, "_queued", false, false, 1, "queue", 0700)                                       \
 	P(SMTPD, "_smtpd", true, false, 0, NULL, 0)                                                \
