@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The rights of deliverd: its user, memfds and the sockets that it holds; no file, no network. */
 #include "common/base/sandbox.h"
+#include "common/mail/charset.h"
 #include "deliverd/deliverd.h"
 
 enum { DESCRIPTORS_MAX = 16384 };
@@ -17,5 +18,7 @@ deliverd_sandbox(struct daemon *daemon, void *state)
 
 	(void)daemon;
 	(void)state;
+	/* Previews are in UTF-8, and iconv's tables are files. */
+	charset_preload();
 	return sandbox_enter(&sandbox);
 }
