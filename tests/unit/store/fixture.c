@@ -15,8 +15,8 @@ fixture_dir(char dir[static 64])
 	const char *base = getenv("TMPDIR");
 	int n = snprintf(dir, 64, "%s/pabal-store-XXXXXX", base != NULL ? base : "/tmp");
 
-	ck_assert(n > 0 && n < 64);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	must(n > 0 && n < 64);
+	must(mkdtemp(dir) != NULL);
 }
 
 static int
@@ -53,7 +53,7 @@ fixture_open(struct fixture *f)
 	f->clock = (struct clock){now_ms, now_ms, f};
 	f->options.clock = &f->clock;
 	f->packer = body_packer_new();
-	ck_assert_ptr_nonnull(f->packer);
+	must(f->packer != NULL);
 	stores_open(f);
 	fixture_begin(f);
 	ck_assert_ok(writer_account_ensure(f->writer, ALICE, 0));
@@ -103,7 +103,7 @@ fixture_verify(struct fixture *f)
 	struct verify_progress progress = {0};
 
 	ck_assert_ok(store_verify(f->reader, &options, &progress));
-	ck_assert_uint_eq(progress.findings, 0);
+	must(progress.findings == 0);
 }
 
 void
@@ -178,14 +178,14 @@ fixture_expect(
 	ck_assert_ok(reader_begin(f->reader));
 	ck_assert_ok(reader_message(f->reader, account, mailbox, uid, &m));
 	ck_assert_ok(reader_structure(f->reader, &m, &structure));
-	ck_assert_slice_eq(structure, "structure of the message");
+	must(slice_equal(structure, SLICE("structure of the message")));
 	ck_assert_ok(reader_content(f->reader, &m, &c));
 	reader_end(f->reader);
-	ck_assert_uint_eq(m.size, content.len + c.prefix_len);
-	ck_assert_uint_eq(store_content_size(&c), m.size);
+	must(m.size == content.len + c.prefix_len);
+	must(store_content_size(&c) == m.size);
 	char *bytes = malloc(m.size + 1);
 	ck_assert_ok(reader_read(f->reader, &c, 0, (struct body_span){bytes, m.size}));
-	ck_assert(memcmp(bytes + c.prefix_len, content.data, content.len) == 0);
+	must(memcmp(bytes + c.prefix_len, content.data, content.len) == 0);
 	free(bytes);
 }
 
