@@ -137,10 +137,10 @@ finish_header(struct message *m)
 	/* Text without any header is the body; the trace field must not swallow it. */
 	if (!is_header)
 		buffer_add_text(&front, "\r\n");
-	buffer_add_slice(&front, held);
 	if (buffer_fault(&front) != FAULT_OK)
 		fail(m, buffer_fault(&front));
 	send(m, buffer_slice(&front));
+	send(m, held);
 	buffer_clear(&front);
 	buffer_clear(&m->header);
 }
