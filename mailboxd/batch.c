@@ -21,6 +21,18 @@ enum {
 	EVENTS_PER_MESSAGE = 4096,
 };
 
+/*
+ * Lets the loop look at the sockets first.  An event made active by hand would run within this very
+ * turn, before more requests are read, and every batch would have one request.
+ */
+static void
+commit_later(struct batch *b)
+{
+	static const struct timeval next_turn = {0, 0};
+
+	event_add(b->commit, &next_turn);
+}
+
 static void
 commit_event(evutil_socket_t fd, short what, void *arg)
 {
@@ -30,7 +42,7 @@ commit_event(evutil_socket_t fd, short what, void *arg)
 	/* Requests still come: one more turn of the loop, for whatever lies in the sockets. */
 	if (m->batch.open && m->batch.count != m->batch.count_seen) {
 		m->batch.count_seen = m->batch.count;
-		event_active(m->batch.commit, 0, 0);
+		commit_later(&m->batch);
 		return;
 	}
 	batch_commit(m);
@@ -98,7 +110,7 @@ batch_open(struct mailboxd *m)
 	if (fault != FAULT_OK)
 		return fault;
 	m->batch.open = true;
-	event_active(m->batch.commit, 0, 0);
+	commit_later(&m->batch);
 	return FAULT_OK;
 }
 
