@@ -300,6 +300,9 @@ stream_input(const struct stream *s)
 void
 stream_consume(struct stream *s, size_t len)
 {
+	/* STARTTLS and the end have dropped it all, perhaps while its line was being handled. */
+	if (s->phase != STREAM_OPEN && buffer_len(&s->input) == 0)
+		return;
 	assert(len <= buffer_len(&s->input));
 	buffer_consume(&s->input, len);
 	stream_want_turn(s);
@@ -403,7 +406,8 @@ stream_finish(struct stream *s)
 		return;
 	}
 	stream_set_phase(s, STREAM_FINISHING, STREAM_FLUSH_MS);
-	buffer_clear(&s->input);
+	/* The memory stays until the turn ends: the owner may still look at its line. */
+	buffer_reset(&s->input);
 	stream_want_turn(s);
 }
 
@@ -445,7 +449,7 @@ want_tls(struct stream *s)
 		stream_die(s, FAULT_TLS);
 		return;
 	}
-	buffer_clear(&s->input);
+	buffer_reset(&s->input);
 	stream_set_phase(s, STREAM_TLS_WAIT, STREAM_HANDSHAKE_MS);
 	stream_want_turn(s);
 }

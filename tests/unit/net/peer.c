@@ -28,12 +28,12 @@ on_input(void *arg)
 
 	p->inputs++;
 	in = slice_first(in, p->take);
+	if (p->close_before_consuming)
+		stream_finish(p->stream);
 	buffer_add_slice(&p->got, in);
 	if (p->echo)
 		stream_write(p->stream, in);
 	stream_consume(p->stream, in.len);
-	if (p->close_on_input)
-		stream_finish(p->stream);
 }
 
 static void

@@ -19,7 +19,7 @@ struct peer {
 	struct buffer got;
 	size_t take; /* input() consumes at most so many bytes */
 	bool echo;
-	bool close_on_input;
+	bool close_before_consuming; /* as a session does that says good-bye */
 	unsigned inputs, drains, timeouts, ends, tls_starts, closes, connects;
 	enum fault why;
 	const char *say_after_tls;

@@ -258,6 +258,17 @@ START_TEST(consuming_in_pieces_keeps_the_rest)
 }
 END_TEST
 
+START_TEST(consuming_after_finish_is_harmless)
+{
+	setup();
+	b.close_before_consuming = true;
+	stream_write(a.stream, SLICE("LOGOUT"));
+	run_until(base, peer_is_closed, &b);
+	ck_assert_slice_eq(buffer_slice(&b.got), "LOGOUT");
+	teardown();
+}
+END_TEST
+
 START_TEST(connecting_tells_success_and_refusal)
 {
 	setup();
@@ -296,5 +307,6 @@ UNIT(stream)
 	unit_add(tc, paused_stream_is_not_idle);
 	unit_add(tc, vanished_peer_closes);
 	unit_add(tc, consuming_in_pieces_keeps_the_rest);
+	unit_add(tc, consuming_after_finish_is_harmless);
 	unit_add(tc, connecting_tells_success_and_refusal);
 }
