@@ -184,21 +184,61 @@ imap_envelope_format(const struct structure *s, uint32_t part,
 
 static void add_body(const struct writer *, const struct structure_part *);
 
+/* Names and values, each pair behind a space, but the first behind before.  False: there is none.
+ */
+static bool
+add_pairs(const struct writer *w, struct structure_list list, char before)
+{
+	struct parameter parameter;
+	bool has_any = false;
+
+	while (structure_take_parameter(&list, &parameter)) {
+		buffer_add_byte(w->out, has_any ? ' ' : before);
+		add_string(w, parameter.name);
+		buffer_add_byte(w->out, ' ');
+		add_string(w, parameter.value);
+		has_any = true;
+	}
+	return has_any;
+}
+
 /* body-fld-param */
 static void
 add_parameters(const struct writer *w, struct structure_list list)
 {
-	struct parameter parameter;
-	char before = '(';
+	buffer_add_text(w->out, add_pairs(w, list, '(') ? ")" : "NIL");
+}
 
-	while (structure_take_parameter(&list, &parameter)) {
-		buffer_add_byte(w->out, before);
-		add_string(w, parameter.name);
-		buffer_add_byte(w->out, ' ');
-		add_string(w, parameter.value);
-		before = ' ';
+static bool
+is_text(const struct structure_part *part)
+{
+	return slice_equal_nocase(part->type, SLICE("text"));
+}
+
+/* "charset", or "charset*" and "charset*0" of RFC 2231. */
+static bool
+has_charset(struct structure_list list)
+{
+	struct parameter p;
+
+	while (structure_take_parameter(&list, &p)) {
+		if (slice_starts_nocase(p.name, SLICE("charset")) &&
+			(p.name.len == 7 || p.name.data[7] == '*'))
+			return true;
 	}
-	buffer_add_text(w->out, before == '(' ? "NIL" : ")");
+	return false;
+}
+
+/* body-fld-param of a part; clients rely on it that text tells its charset (RFC 2045 5.2). */
+static void
+add_type_parameters(const struct writer *w, const struct structure_part *part)
+{
+	if (!is_text(part) || has_charset(part->parameters)) {
+		add_parameters(w, part->parameters);
+		return;
+	}
+	buffer_add_byte(w->out, add_pairs(w, part->parameters, '(') ? ' ' : '(');
+	buffer_add_text(w->out, "\"charset\" \"us-ascii\")");
 }
 
 /* body-fld-dsp */
@@ -255,7 +295,7 @@ add_fields(const struct writer *w, const struct structure_part *part)
 	buffer_add_byte(w->out, ' ');
 	add_string(w, part->subtype);
 	buffer_add_byte(w->out, ' ');
-	add_parameters(w, part->parameters);
+	add_type_parameters(w, part);
 	buffer_add_byte(w->out, ' ');
 	add_nstring(w, part->id);
 	buffer_add_byte(w->out, ' ');
@@ -298,12 +338,6 @@ add_multipart(const struct writer *w, const struct structure_part *part)
 	buffer_add_byte(w->out, ' ');
 	add_parameters(w, part->parameters);
 	add_extension(w, part);
-}
-
-static bool
-is_text(const struct structure_part *part)
-{
-	return slice_equal_nocase(part->type, SLICE("text"));
 }
 
 /* RFC 3501 knows only message/rfc822 here; RFC 9051 has message/global too. */

@@ -20,6 +20,7 @@ enum {
 	FIRST_PARTS = 8,
 	NO_LEVEL = -1,
 	TYPE_MAX = 16384, /* bytes of a Content-Type that are looked at */
+	BOUNDARY_MAX = 1000,
 };
 
 const struct mime_limits mime_limits_default = {MIME_DEPTH_MAX, MIME_PARTS_MAX};
@@ -294,13 +295,28 @@ is_open_message(const struct mime_part *part)
 		encoding != ENCODING_BASE64 && encoding != ENCODING_QUOTED_PRINTABLE;
 }
 
+/* "boundary*=charset''text" of RFC 2231, in the arena. */
 static struct slice
-boundary_of(const struct mime_part *part)
+extended_boundary(struct parser *p, const struct mime_part *part)
 {
 	struct slice boundary = SLICE("");
+	struct buffer text;
+
+	buffer_init(&text, BOUNDARY_MAX);
+	if (parameter_decode(&part->type.parameters, SLICE("boundary"), &text) == FAULT_OK &&
+		!arena_copy(p->arena, buffer_slice(&text), &boundary))
+		p->fault = FAULT_BUDGET;
+	buffer_clear(&text);
+	return boundary;
+}
+
+static struct slice
+boundary_of(struct parser *p, const struct mime_part *part)
+{
+	struct slice boundary;
 
 	if (!parameter_find(&part->type.parameters, SLICE("boundary"), &boundary))
-		return boundary;
+		boundary = extended_boundary(p, part);
 	/* Only its end: a boundary may begin with a space, though it had better not. */
 	while (boundary.len > 0 && ascii_is_space(boundary.data[boundary.len - 1]))
 		boundary.len--;
@@ -310,7 +326,7 @@ boundary_of(const struct mime_part *part)
 static struct hit
 take_multipart(struct parser *p, uint16_t self, uint16_t depth)
 {
-	struct slice boundary = boundary_of(&p->parts[self]);
+	struct slice boundary = boundary_of(p, &p->parts[self]);
 	bool in_digest = mime_type_is(&p->parts[self], SLICE("multipart"), SLICE("digest"));
 
 	if (boundary.len == 0 || !has_room(p, depth) || p->open == MIME_DEPTH_MAX)
@@ -357,7 +373,6 @@ finish_part(struct parser *p, uint16_t self, size_t newlines, const struct hit *
 		return;
 	part->body_len = hit->content_end - part->body_offset;
 	part->lines = hit->newlines - newlines;
-	part->lines += p->message.data[hit->content_end - 1] != '\n';
 }
 
 static struct hit

@@ -41,7 +41,7 @@ struct mime_part {
 	bool is_message; /* part 0 or child of a MIME_MESSAGE: its header has an envelope */
 	size_t header_offset, header_len; /* with the empty line */
 	size_t body_offset, body_len; /* without the line end before a boundary */
-	size_t lines; /* of the body; a last line without line end counts */
+	size_t lines; /* line ends in the body */
 	/* The type after the defaults of RFC 2045 5.2 and RFC 2046 5.1.5; never empty. */
 	struct parameter_value type;
 	/* Raw values of the part's own fields, folds inside; data NULL where there is no field. */

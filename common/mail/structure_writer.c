@@ -206,20 +206,60 @@ writer_collect_fields(struct slice section, struct header_values *fields)
 	struct cursor c = cursor_of(section);
 	struct header_field field;
 
-	*fields = (struct header_values){0};
+	*fields = (struct header_values){.section = section};
 	while (take_header_field(&c, &field)) {
 		enum header_id id = header_identify(field.name);
 		if (fields->values[id].data == NULL)
 			fields->values[id] = field.value;
+		else
+			fields->repeated |= UINT64_C(1) << id;
 	}
 }
 
-static void
-add_addresses(struct structure_writer *w, struct slice value)
+_Static_assert(HEADER_ID_COUNT <= 64, "header_values has a bit per id");
+
+/* Values of one id, with commas between them, as long as they fit into room. */
+static size_t
+join_values(struct slice section, enum header_id id, char *room, size_t size)
 {
+	struct cursor c = cursor_of(section);
+	struct header_field field;
+	size_t len = 0;
+
+	while (take_header_field(&c, &field)) {
+		if (header_identify(field.name) != id || field.value.len + 1 > size - len)
+			continue;
+		memcpy(room + len, field.value.data, field.value.len);
+		len += field.value.len;
+		room[len++] = ',';
+	}
+	return len;
+}
+
+/* RFC 5322 3.6 allows one field of each name; where there are more, all their addresses count. */
+static struct slice
+address_value(struct structure_writer *w, const struct header_values *fields, enum header_id id)
+{
+	size_t size = ADDRESS_BYTES * w->limits->addresses;
+
+	if ((fields->repeated & UINT64_C(1) << id) == 0)
+		return slice_first(fields->values[id], size);
+	if (size > fields->section.len)
+		size = fields->section.len;
+	char *room = arena_alloc(w->arena, size);
+	if (room == NULL) {
+		writer_keep_fault(w, FAULT_BUDGET);
+		return slice_make(NULL, 0);
+	}
+	return slice_make(room, join_values(fields->section, id, room, size));
+}
+
+static void
+add_addresses(struct structure_writer *w, const struct header_values *fields, enum header_id id)
+{
+	struct slice value = address_value(w, fields, id);
 	struct address_list list = {0};
 
-	value = slice_first(value, ADDRESS_BYTES * w->limits->addresses);
 	if (value.data != NULL)
 		writer_keep_fault(
 			w, address_list_parse(value, w->limits->addresses, w->arena, &list));
@@ -239,12 +279,12 @@ add_envelope(struct structure_writer *w, const struct header_values *fields)
 	add_unfolded(w, fields->values[HEADER_SUBJECT]);
 	add_unfolded(w, fields->values[HEADER_IN_REPLY_TO]);
 	add_unfolded(w, fields->values[HEADER_MESSAGE_ID]);
-	add_addresses(w, fields->values[HEADER_FROM]);
-	add_addresses(w, fields->values[HEADER_SENDER]);
-	add_addresses(w, fields->values[HEADER_REPLY_TO]);
-	add_addresses(w, fields->values[HEADER_TO]);
-	add_addresses(w, fields->values[HEADER_CC]);
-	add_addresses(w, fields->values[HEADER_BCC]);
+	add_addresses(w, fields, HEADER_FROM);
+	add_addresses(w, fields, HEADER_SENDER);
+	add_addresses(w, fields, HEADER_REPLY_TO);
+	add_addresses(w, fields, HEADER_TO);
+	add_addresses(w, fields, HEADER_CC);
+	add_addresses(w, fields, HEADER_BCC);
 }
 
 struct slice

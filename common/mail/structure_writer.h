@@ -20,7 +20,9 @@ struct structure_writer {
 
 /* First values, by id; the first field of a name counts. */
 struct header_values {
+	struct slice section;
 	struct slice values[HEADER_ID_COUNT];
+	uint64_t repeated; /* bit of each id that came again */
 };
 
 void writer_keep_fault(struct structure_writer *, enum fault);

@@ -237,14 +237,14 @@ static const struct {
 		"(NIL NIL ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) "
 		"NIL "
 		"NIL NIL NIL NIL)",
-		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1)"
+		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 0)"
 		"(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 144 "
 		"(NIL \"inner\" NIL NIL NIL NIL NIL NIL NIL NIL) "
-		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1)"
+		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 0)"
 		"(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 27 "
 		"(NIL \"innermost\" NIL NIL NIL NIL NIL NIL NIL NIL) "
-		"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 5 1) 3) "
-		"\"mixed\") 13)"
+		"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 5 0) 2) "
+		"\"mixed\") 12)"
 		"(\"image\" \"png\" (\"name\" \"x.png\") \"<p@x>\" \"a \\\"picture\\\"\" "
 		"\"base64\" 4) "
 		"\"mixed\")",
@@ -269,10 +269,20 @@ static const struct {
 		NULL,
 		"(\"message\" \"rfc822\" NIL NIL NIL \"base64\" 4 "
 		"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) "
-		"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 4 1) 1)",
+		"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 4 0) 0)",
 		NULL},
 	{"message/global is a leaf for IMAP4rev1", "Content-Type: message/global\r\n\r\n\r\nx",
 		NULL, "(\"message\" \"global\" NIL NIL NIL \"7bit\" 3)", NULL},
+	{"text without charset is US-ASCII", "Content-Type: text/html; format=x\r\n\r\n", NULL,
+		"(\"text\" \"html\" (\"format\" \"x\" \"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 "
+		"0)",
+		NULL},
+	{"charset of RFC 2231", "Content-Type: text/html; charset*=''x\r\n\r\n", NULL,
+		"(\"text\" \"html\" (\"charset*\" \"''x\") NIL NIL \"7bit\" 0 0)", NULL},
+	{"fields that come twice", "To: a@b\r\nCc: c@d\r\nTo: e@f,\r\n\r\n",
+		"(NIL NIL NIL NIL NIL ((NIL NIL \"a\" \"b\")(NIL NIL \"e\" \"f\")) "
+		"((NIL NIL \"c\" \"d\")) NIL NIL NIL)",
+		NULL, NULL},
 	{"8-bit becomes a literal", "Subject: \xec\x95\x88\r\n\r\n",
 		"(NIL {3}\r\n\xec\x95\x88 NIL NIL NIL NIL NIL NIL NIL NIL)", NULL, NULL},
 	{"empty subject is no NIL", "Subject:\r\n\r\n",
@@ -437,6 +447,7 @@ START_TEST(too_much_is_cut_not_refused)
 			"--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: a@b\r\n\r\nx\r\n", "",
 			6000},
 		{"Content-Disposition: x", "; =====", "\r\n\r\n", 100000},
+		{"", "To: a@b\r\nCc: c@d\r\n", "\r\n", 100000},
 	};
 	struct buffer message;
 
@@ -509,7 +520,7 @@ UNIT(structure)
 	unit_add(tc, damage_is_found_or_harmless);
 	unit_add(tc, every_cut_is_damage);
 	unit_add(tc, a_newer_version_is_unsupported);
-	tcase_add_loop_test(tc, too_much_is_cut_not_refused, 0, 9);
+	tcase_add_loop_test(tc, too_much_is_cut_not_refused, 0, 10);
 	unit_add(tc, little_scratch_narrows_the_limits);
 	unit_add(tc, attachments_are_told_from_text);
 }
