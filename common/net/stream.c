@@ -303,6 +303,10 @@ stream_consume(struct stream *s, size_t len)
 	/* STARTTLS and the end have dropped it all, perhaps while its line was being handled. */
 	if (s->phase != STREAM_OPEN && buffer_len(&s->input) == 0)
 		return;
+	/* A session may finish the stream or start TLS while it looks at the input, which is
+	 * thrown away by that, and then consume what it looked at. */
+	if (buffer_len(&s->input) == 0)
+		return;
 	assert(len <= buffer_len(&s->input));
 	buffer_consume(&s->input, len);
 	stream_want_turn(s);
