@@ -256,17 +256,13 @@ add_disposition(const struct writer *w, const struct structure_part *part)
 	buffer_add_byte(w->out, ')');
 }
 
-/* body-fld-lang */
+/* body-fld-lang, as a list also when there is but one */
 static void
 add_languages(const struct writer *w, struct structure_list list)
 {
 	struct slice language;
 	char before = '(';
 
-	if (list.count == 1 && structure_take_text(&list, &language)) {
-		add_string(w, language);
-		return;
-	}
 	while (structure_take_text(&list, &language)) {
 		buffer_add_byte(w->out, before);
 		add_string(w, language);

@@ -258,7 +258,7 @@ static const struct {
 		"(\"attachment\" (\"filename*\" \"utf-8''%41.png\")) (\"ko\" \"en\") "
 		"\"http://x/y\")"},
 	{"one language", "Content-Type: a/b\r\nContent-Language: ko\r\n\r\n", NULL, NULL,
-		"(\"a\" \"b\" NIL NIL NIL \"7bit\" 0 NIL NIL \"ko\" NIL)"},
+		"(\"a\" \"b\" NIL NIL NIL \"7bit\" 0 NIL NIL (\"ko\") NIL)"},
 	{"multipart without parts", "Content-Type: multipart/mixed; boundary=b\r\n\r\nx\r\n", NULL,
 		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1) \"mixed\")",
 		"((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1 NIL NIL NIL "
