@@ -16,8 +16,8 @@ deliverd_sandbox(struct daemon *daemon, void *state)
 		.files_max = DESCRIPTORS_MAX,
 	};
 
-	(void)daemon;
 	(void)state;
+	daemon_sandbox_user(daemon, &sandbox);
 	/* Previews are in UTF-8, and iconv's tables are files. */
 	charset_preload();
 	return sandbox_enter(&sandbox);

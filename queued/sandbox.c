@@ -19,6 +19,7 @@ queued_sandbox(struct daemon *daemon, void *state)
 	enum fault fault;
 
 	(void)state;
+	daemon_sandbox_user(daemon, &sandbox);
 	buffer_init(&path, 8192);
 	buffer_printf(&path, "%s/queue", daemon_settings(daemon)->data_directory);
 	buffer_add_byte(&path, '\0');

@@ -110,7 +110,8 @@ class Imap(unittest.TestCase):
         octets = compose("a@x.org", self.user, "파발", "한글 본문\r\n" * 100)
         tagged = self.append(wire, octets=octets, flags=r"(\Seen $label1)")[-1]
         validity, uid = re.search(r"\[APPENDUID (\d+) (\d+)\]", tagged).groups()
-        lines = wire.command(f"uid fetch {uid} (FLAGS RFC822.SIZE BODY.PEEK[])")
+        lines = [line for line in wire.command(f"uid fetch {uid} (FLAGS RFC822.SIZE BODY.PEEK[])")
+                 if " FETCH " in line]
         self.assertIn(f"RFC822.SIZE {len(octets)}", lines[0])
         self.assertIn(octets.decode(), lines[0])
         self.assertIn(r"\Seen", lines[0])
@@ -207,7 +208,7 @@ class Imap(unittest.TestCase):
         wire.command('rename "Deep" "Flat"')
         self.assertEqual(len(wire.command('list "" "Flat*"')) - 1, 3)
         wire.command('create "&xUi8Fw-"')
-        self.assertIn("&xUi8Fw-", wire.command('list "" "&*"')[0])
+        self.assertIn("&xUi8Fw-", wire.command('list "" "&xUi8Fw-"')[0])
         wire.command('create "&bogus"', want="NO")
         for name in ("Flat/er/est", "Flat/er", "Flat", "&xUi8Fw-"):
             wire.command(f'delete "{name}"')
@@ -240,11 +241,11 @@ class Imap(unittest.TestCase):
     def test_garbage_gets_bad_and_a_polite_end(self):
         wire = self.wire()
         self.assertTrue(wire.command("bogus", want="BAD"))
-        wire.put("\r\n")
-        wire.until("* BAD")
+        wire.put("lonely\r\n")
+        self.assertRegex(wire.line(), r"^(\*|lonely) BAD ")
         wire.put("x" * 200_000 + "\r\n")
         with contextlib.suppress(AssertionError, OSError):
-            wire.until("* BAD")
+            self.assertRegex(wire.line(), r"^\* (BAD|BYE) ")
         self.wire().command("noop")
 
     def test_commands_in_flight_without_reading(self):

@@ -25,7 +25,7 @@ class Sandbox(unittest.TestCase):
         store, queue, directory = data / "store", data / "queue", data / "directory"
         cls.secrets = {
             "the directory": (directory / "data.mdb", {"authd"}),
-            "the queue": (queue / "data.mdb", {"queued"}),
+            "the queue": (queue / "index/data.mdb", {"queued"}),
             "the store's index": (store / "index/data.mdb", {"mailboxd", "imapd", "pop3d"}),
             "a TLS key": (cls.find_key(), {"authd"}),
             "the password file": ("/etc/passwd", set()),
@@ -93,9 +93,10 @@ class Sandbox(unittest.TestCase):
 
     def test_every_process_has_its_own_user_under_root(self):
         uids = {}
-        for process in self.suite.status()["processes"]:
-            status = open(f"/proc/{process['pid']}/status").read()
-            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        status = self.suite.status()
+        for process in [*status["processes"], {"name": "maild", "pid": status["pid"]}]:
+            text = open(f"/proc/{process['pid']}/status").read()
+            fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
             name = process["name"].split("/")[0]
             uids[name] = fields["Uid"].split()[0]
             if name != "maild":
