@@ -258,10 +258,80 @@ dns_cancel(struct dns_lookup *lookup)
 	event_active(&lookup->timer, EV_TIMEOUT, 1);
 }
 
+/* With a server of our own choice (a test's), names that are reserved elsewhere are its to know. */
+static int
+use_server(struct dns *dns, const char *resolver)
+{
+	int error = ub_ctx_set_fwd(dns->unbound, resolver);
+
+	if (error == 0)
+		error = ub_ctx_zone_add(dns->unbound, "test.", "transparent");
+	if (error == 0)
+		error = ub_ctx_zone_add(dns->unbound, "invalid.", "transparent");
+	return error;
+}
+
+static void
+set_options(struct dns *dns)
+{
+	/* Small: relayd asks for the few domains that users write to. */
+	static const char *const options[][2] = {
+		/* A forwarder on this machine is what most hosts have. */
+		{"do-not-query-localhost:", "no"},
+		{"module-config:", "iterator"},
+		{"use-syslog:", "no"},
+		{"msg-cache-size:", "4m"},
+		{"rrset-cache-size:", "4m"},
+		{"outgoing-range:", "512"},
+		{"num-queries-per-thread:", "512"},
+		{"outgoing-num-tcp:", "16"},
+	};
+
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+		if (ub_ctx_set_option(dns->unbound, options[i][0], options[i][1]) != 0)
+			log_warning("libunbound does not know %s", options[i][0]);
+}
+
+static void
+on_primed(void *arg, int rcode, void *packet, int packet_len, int security, char *why_bogus,
+	int was_ratelimited)
+{
+	(void)arg;
+	(void)rcode;
+	(void)packet;
+	(void)packet_len;
+	(void)security;
+	(void)why_bogus;
+	(void)was_ratelimited;
+}
+
+/* The first question makes libunbound open what it needs, while we may still open anything;
+ * localhost is answered from memory. */
+static int
+prime(struct dns *dns)
+{
+	return ub_resolve_event(
+		dns->unbound, "localhost", DNS_TYPE_A, CLASS_IN, NULL, on_primed, NULL);
+}
+
+static int
+set_up(struct dns *dns, const char *resolver)
+{
+	int error = 0;
+
+	set_options(dns);
+	if (resolver[0] != '\0')
+		error = use_server(dns, resolver);
+	else if (ub_ctx_resolvconf(dns->unbound, NULL) != 0)
+		log_warning("cannot read /etc/resolv.conf: asking the root servers");
+	return error == 0 ? prime(dns) : error;
+}
+
 struct dns *
 dns_open(struct event_base *base, const char *resolver)
 {
 	struct dns *dns = calloc(1, sizeof *dns);
+	int error;
 
 	if (dns == NULL)
 		return NULL;
@@ -271,11 +341,7 @@ dns_open(struct event_base *base, const char *resolver)
 		free(dns);
 		return NULL;
 	}
-	/* A forwarder on this machine is what most hosts have. */
-	ub_ctx_set_option(dns->unbound, "do-not-query-localhost:", "no");
-	ub_ctx_set_option(dns->unbound, "module-config:", "iterator");
-	int error = resolver[0] != '\0' ? ub_ctx_set_fwd(dns->unbound, resolver)
-					: ub_ctx_resolvconf(dns->unbound, NULL);
+	error = set_up(dns, resolver);
 	if (error != 0) {
 		log_error("resolver %s: %s", resolver, ub_strerror(error));
 		dns_close(dns);

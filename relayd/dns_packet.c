@@ -1,154 +1,151 @@
 /* SPDX-License-Identifier: ISC */
-/* Reading DNS answers, in relayd.  Names may point backwards only, so that no loop is possible. */
+/* Reading DNS answers.  Run by relayd; trusts no byte of them. */
 #include "relayd/dns_packet.h"
 
 #include "common/base/ascii.h"
 #include "common/base/bytes.h"
-#include "common/base/cursor.h"
 
-enum { HEADER_LEN = 12, CLASS_IN = 1, POINTER = 0xc0, ANSWERS_MAX = 512 };
+enum {
+	HEADER_LEN = 12,
+	QUESTION_FIXED = 4, /* type and class behind the name */
+	RECORD_FIXED = 10, /* type, class, TTL, length */
+	POINTER = 0xc0,
+	JUMPS_MAX = 64,
+	CLASS_IN = 1,
+};
 
 static bool
-take_be16(struct cursor *c, uint32_t *value)
-{
-	struct slice bytes;
-
-	if (!take_bytes(c, 2, &bytes))
-		return false;
-	*value = get_u16(bytes.data);
-	return true;
-}
-
-/* Appends one label in lower case; false for bytes that no host name has, or when it is full. */
-static bool
-add_label(char name[static DNS_NAME_SIZE], size_t *len, struct slice label)
+add_label(struct slice label, char name[static DNS_NAME_SIZE], size_t *len)
 {
 	if (*len + label.len + 2 > DNS_NAME_SIZE)
 		return false;
 	if (*len > 0)
 		name[(*len)++] = '.';
 	for (size_t i = 0; i < label.len; i++) {
-		char c = ascii_lower(label.data[i]);
-
+		char c = label.data[i];
 		if (!ascii_is_alnum(c) && c != '-' && c != '_')
 			return false;
-		name[(*len)++] = c;
+		name[(*len)++] = ascii_lower(c);
 	}
 	return true;
 }
 
-/* Passes over a name in place, without following pointers. */
-static bool
-skip_name(struct cursor *c)
+bool
+dns_packet_name(struct slice packet, size_t *at, char name[static DNS_NAME_SIZE])
 {
-	struct slice label;
-	char byte;
+	size_t pos = *at, len = 0, jumps = 0;
+	bool jumped = false;
 
-	while (take_any(c, &byte)) {
-		unsigned len = (unsigned char)byte;
-
-		if (len == 0)
+	while (pos < packet.len) {
+		unsigned octet = (unsigned char)packet.data[pos];
+		if ((octet & POINTER) == POINTER) {
+			if (pos + 1 >= packet.len || ++jumps > JUMPS_MAX)
+				return false;
+			size_t target = (octet & ~(unsigned)POINTER) << 8 |
+				(unsigned char)packet.data[pos + 1];
+			if (!jumped)
+				*at = pos + 2;
+			jumped = true;
+			if (target >= pos)
+				return false;
+			pos = target;
+		} else if (octet == 0) {
+			if (!jumped)
+				*at = pos + 1;
+			name[len] = '\0';
 			return true;
-		if ((len & POINTER) == POINTER)
-			return take_any(c, &byte);
-		if ((len & POINTER) != 0 || !take_bytes(c, len, &label))
-			return false;
+		} else {
+			struct slice label = slice_first(slice_after(packet, pos + 1), octet);
+			if ((octet & POINTER) != 0 || label.len < octet ||
+				!add_label(label, name, &len))
+				return false;
+			pos += 1 + octet;
+		}
 	}
 	return false;
 }
 
-/* Reads the name at offset.  Every pointer must lead before the place where it was found. */
+/* Skips a name whatever is in its labels: owners of records may be anything. */
 static bool
-read_name(struct slice packet, size_t offset, char name[static DNS_NAME_SIZE])
+skip_name(struct slice packet, size_t *at)
 {
-	size_t len = 0, limit = offset;
-
-	for (;;) {
-		unsigned n;
-
-		if (offset >= packet.len)
-			return false;
-		n = (unsigned char)packet.data[offset];
-		if (n == 0)
-			break;
-		if ((n & POINTER) == POINTER) {
-			if (offset + 1 >= packet.len)
-				return false;
-			offset = (size_t)(get_u16(packet.data + offset) & 0x3fff);
-			if (offset >= limit)
-				return false;
-			limit = offset;
-			continue;
+	while (*at < packet.len) {
+		unsigned octet = (unsigned char)packet.data[*at];
+		if ((octet & POINTER) == POINTER) {
+			*at += 2;
+			return *at <= packet.len;
 		}
-		if ((n & POINTER) != 0 || offset + 1 + n > packet.len ||
-			!add_label(name, &len, slice_make(packet.data + offset + 1, n)))
-			return false;
-		offset += 1 + n;
+		*at += 1 + octet;
+		if (octet == 0)
+			return true;
 	}
-	name[len] = '\0';
+	return false;
+}
+
+static bool
+tell_mx(struct slice packet, size_t at, size_t len, const struct dns_records *records)
+{
+	struct dns_mx mx;
+
+	if (len < 3)
+		return false;
+	mx.preference = get_u16(packet.data + at);
+	at += 2;
+	/* A name that is no host name is no place to deliver to: passed over. */
+	if (dns_packet_name(packet, &at, mx.host) && records->mx != NULL)
+		records->mx(records->arg, &mx);
 	return true;
 }
 
-struct resource {
-	uint32_t type, class;
-	struct slice data;
-};
-
 static bool
-take_resource(struct cursor *c, struct resource *r)
+tell_address(struct slice data, enum dns_type type, const struct dns_records *records)
 {
-	struct slice ttl;
-	uint32_t len;
+	struct peer_address address = {.family = type == DNS_TYPE_A ? PEER_IPV4 : PEER_IPV6};
 
-	return skip_name(c) && take_be16(c, &r->type) && take_be16(c, &r->class) &&
-		take_bytes(c, 4, &ttl) && take_be16(c, &len) && take_bytes(c, len, &r->data);
+	if (data.len != (type == DNS_TYPE_A ? 4 : 16))
+		return false;
+	memcpy(address.bytes, data.data, data.len);
+	if (records->address != NULL)
+		records->address(records->arg, &address);
+	return true;
 }
 
 static bool
-read_resource(struct slice packet, const struct resource *r, struct dns_record *record)
+take_record(
+	struct slice packet, size_t *at, enum dns_type wanted, const struct dns_records *records)
 {
-	*record = (struct dns_record){0};
-	if (r->type == DNS_TYPE_A && r->data.len == 4) {
-		record->address.family = PEER_IPV4;
-		memcpy(record->address.bytes, r->data.data, 4);
-		return true;
-	}
-	if (r->type == DNS_TYPE_AAAA && r->data.len == 16) {
-		record->address.family = PEER_IPV6;
-		memcpy(record->address.bytes, r->data.data, 16);
-		return true;
-	}
-	if (r->type != DNS_TYPE_MX || r->data.len < 3)
+	if (!skip_name(packet, at) || packet.len - *at < RECORD_FIXED)
 		return false;
-	record->preference = get_u16(r->data.data);
-	return read_name(packet, (size_t)(r->data.data - packet.data) + 2, record->name);
+	unsigned type = get_u16(packet.data + *at), class = get_u16(packet.data + *at + 2);
+	size_t len = get_u16(packet.data + *at + 8);
+	size_t data = *at + RECORD_FIXED;
+	if (packet.len - data < len)
+		return false;
+	*at = data + len;
+	/* Other types are the CNAMEs on the way, and signatures. */
+	if (type != (unsigned)wanted || class != CLASS_IN)
+		return true;
+	if (wanted == DNS_TYPE_MX)
+		return tell_mx(packet, data, len, records);
+	return tell_address(slice_make(packet.data + data, len), wanted, records);
 }
 
 enum fault
-dns_packet_parse(struct slice packet, uint16_t type, struct dns_answer *answer)
+dns_packet_parse(struct slice packet, enum dns_type wanted, const struct dns_records *records)
 {
-	struct cursor c = cursor_of(slice_after(packet, HEADER_LEN));
-	uint32_t questions, answers;
-	struct slice rest;
+	size_t at = HEADER_LEN;
 
 	if (packet.len < HEADER_LEN)
-		return FAULT_SYNTAX;
-	answer->rcode = (unsigned char)packet.data[3] & 15u;
-	answer->count = 0;
-	questions = get_u16(packet.data + 4);
-	answers = get_u16(packet.data + 6);
-	for (uint32_t i = 0; i < questions; i++)
-		if (!skip_name(&c) || !take_bytes(&c, 4, &rest))
-			return FAULT_SYNTAX;
-	for (uint32_t i = 0; i < answers && i < ANSWERS_MAX; i++) {
-		struct resource r;
-
-		if (!take_resource(&c, &r))
-			return FAULT_SYNTAX;
-		if (r.type != type || r.class != CLASS_IN || answer->count == DNS_RECORDS_MAX)
-			continue;
-		if (read_resource(packet, &r, &answer->records[answer->count]))
-			answer->count++;
+		return FAULT_DNS;
+	unsigned questions = get_u16(packet.data + 4), answers = get_u16(packet.data + 6);
+	for (; questions > 0; questions--) {
+		if (!skip_name(packet, &at) || packet.len - at < QUESTION_FIXED)
+			return FAULT_DNS;
+		at += QUESTION_FIXED;
+	}
+	for (; answers > 0; answers--) {
+		if (!take_record(packet, &at, wanted, records))
+			return FAULT_DNS;
 	}
 	return FAULT_OK;
 }

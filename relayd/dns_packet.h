@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The answer section of a DNS message (RFC 1035 4) as typed records.  Pure.  libunbound has
- * resolved, followed CNAMEs and thrown out what does not belong; still every bound is checked.
+ * The answer section of a DNS message (RFC 1035 4), as libunbound hands it over.  Pure; made for
+ * hostile bytes: every length and pointer is checked, pointers only go backwards.
  */
 #ifndef RELAYD_DNS_PACKET_H
 #define RELAYD_DNS_PACKET_H
 
-#include "common/base/fault.h"
-#include "common/net/address.h"
+#include "relayd/dns.h"
 
-enum {
-	DNS_NAME_SIZE = 256, /* text without trailing dot, and a NUL */
-	DNS_RECORDS_MAX = 64,
-	DNS_TYPE_A = 1,
-	DNS_TYPE_MX = 15,
-	DNS_TYPE_AAAA = 28,
+enum dns_type { DNS_TYPE_A = 1, DNS_TYPE_MX = 15, DNS_TYPE_AAAA = 28 };
+
+/* Called for each record of the wanted type in the answer section. */
+struct dns_records {
+	void (*mx)(void *arg, const struct dns_mx *);
+	void (*address)(void *arg, const struct peer_address *);
+	void *arg;
 };
 
-struct dns_record {
-	uint32_t preference; /* MX */
-	char name[DNS_NAME_SIZE]; /* MX, lower case; empty is the root: a null MX (RFC 7505) */
-	struct peer_address address; /* A and AAAA; port 0 */
-};
-
-struct dns_answer {
-	uint32_t rcode;
-	struct dns_record *records;
-	uint32_t count;
-};
-
+/* FAULT_DNS when the message is malformed; records before the fault have been told. */
+MUST_USE enum fault dns_packet_parse(
+	struct slice packet, enum dns_type, const struct dns_records *);
 /*
- * The records of the type, at most DNS_RECORDS_MAX, into answer->records, which has room for so
- * many.  FAULT_SYNTAX when the packet is none.  Records that are malformed in themselves, or names
- * with bytes that no host name has, are passed over.
+ * Reads the name at *at (RFC 1035 4.1.4) as lower-case text and moves *at behind it.  Labels with
+ * bytes other than letters, digits, '-' and '_' are refused: they cannot be host names.
  */
-MUST_USE enum fault dns_packet_parse(struct slice packet, uint16_t type, struct dns_answer *);
+bool dns_packet_name(struct slice packet, size_t *at, char name[static DNS_NAME_SIZE]);
 
 #endif

@@ -51,9 +51,17 @@ smtp_client_clear(struct smtp_client *c)
 
 /* The end of a session */
 
+/* Nothing was answered yet and the host went away: it was not about this message. */
+static bool
+is_untouched(const struct smtp_client *c)
+{
+	return c->state == SMTP_AWAIT_MAIL && (c->fault.code == 0 || c->fault.code == 421);
+}
+
 static void
 die(struct smtp_client *c)
 {
+	c->untouched = is_untouched(c);
 	c->state = SMTP_DEAD;
 	c->want = SMTP_WANT_CLOSE;
 	envelope_settle_all(c, &c->fault);
@@ -481,12 +489,6 @@ smtp_client_quit(struct smtp_client *c)
 	send_text(c, "QUIT\r\n");
 	c->state = SMTP_AWAIT_QUIT;
 	c->want = SMTP_WANT_REPLY;
-}
-
-bool
-smtp_client_is_untouched(const struct smtp_client *c)
-{
-	return c->message == NULL || (c->state == SMTP_AWAIT_MAIL && c->reply.lines == 0);
 }
 
 static reply_handler *const handlers[] = {

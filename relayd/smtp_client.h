@@ -113,6 +113,9 @@ struct smtp_client {
 	bool pipelined; /* DATA went out with the envelope */
 	bool mail_refused;
 	struct smtp_result fault; /* of the session: why it is DEAD */
+	/* DEAD, and no byte of the current message's body was asked for: another connection can
+	 * start it again (the host had closed this one while it was kept). */
+	bool untouched;
 	uint32_t messages; /* sent over this connection */
 };
 
@@ -131,12 +134,6 @@ void smtp_client_body_sent(struct smtp_client *);
 void smtp_client_quit(struct smtp_client *);
 /* The connection is gone or out of time: settles what is open with this temporary fault. */
 void smtp_client_lost(struct smtp_client *, enum fault, const char *text);
-
-/*
- * True while nothing that the server may have acted on was sent of the current message: another
- * connection can start it again (a cached connection that the server had closed).
- */
-bool smtp_client_is_untouched(const struct smtp_client *);
 
 /* Fills a result of our own making; status and text are cut to fit. */
 void smtp_result_set(struct smtp_result *, enum fault, const char *status, const char *text);
