@@ -14,11 +14,16 @@ data_init(struct data *d, data_take *take, void *arg)
 static bool
 any_8bit(struct slice s)
 {
-	unsigned char all = 0;
+	uint64_t all = 0, eight;
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.len; i++)
+	for (; i + sizeof eight <= s.len; i += sizeof eight) {
+		memcpy(&eight, s.data + i, sizeof eight);
+		all |= eight;
+	}
+	for (; i < s.len; i++)
 		all |= (unsigned char)s.data[i];
-	return (all & 0x80) != 0;
+	return (all & UINT64_C(0x8080808080808080)) != 0;
 }
 
 static void

@@ -63,6 +63,11 @@ write_sink(void *arg, struct slice bytes)
 		return FAULT_BUDGET;
 	in->bytes += bytes.len;
 	in->smtpd->bytes_held += bytes.len;
+	if (bytes.len >= GATHER) {
+		enum fault fault = write_gathered(in);
+
+		return fault == FAULT_OK ? memfd_append(in->fd, bytes) : fault;
+	}
 	buffer_add_slice(&in->gathered, bytes);
 	if (buffer_fault(&in->gathered) != FAULT_OK)
 		return buffer_fault(&in->gathered);

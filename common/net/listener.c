@@ -43,7 +43,7 @@ out_of_resources(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static bool
+static void
 accept_one(struct listener *l)
 {
 	struct sockaddr_storage from = {0};
@@ -52,16 +52,15 @@ accept_one(struct listener *l)
 	int fd = accept4(l->setup.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
+		/* Else it has died in the queue, or another worker has it. */
 		if (out_of_resources(errno))
 			rest(l, errno);
-		/* A connection that has died in the queue is none; others may follow. */
-		return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+		return;
 	}
 	if (peer_address_from(&peer, (const struct sockaddr *)&from, len) != FAULT_OK)
 		close(fd);
 	else
 		l->setup.accepted(l->setup.arg, fd, &peer);
-	return true;
 }
 
 static void
@@ -69,9 +68,8 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < LISTENER_BATCH; i++)
-		if (!accept_one(arg))
-			break;
+	/* One a turn: of the workers on this socket the one with less to do takes the next. */
+	accept_one(arg);
 }
 
 struct listener *

@@ -12,7 +12,7 @@
 struct event_base;
 struct listener;
 
-enum { LISTENER_REST_MS = 100, LISTENER_BATCH = 16 };
+enum { LISTENER_REST_MS = 100 };
 
 struct listener_setup {
 	struct event_base *base;

@@ -294,21 +294,20 @@ stream_connect(const struct stream_setup *setup, const struct sockaddr *to, sock
 struct slice
 stream_input(const struct stream *s)
 {
-	return buffer_slice(&s->input);
+	return s->fresh.len > 0 ? s->fresh : buffer_slice(&s->input);
 }
 
 void
 stream_consume(struct stream *s, size_t len)
 {
 	/* STARTTLS and the end have dropped it all, perhaps while its line was being handled. */
-	if (s->phase != STREAM_OPEN && buffer_len(&s->input) == 0)
+	if (s->phase != STREAM_OPEN && stream_input_len(s) == 0)
 		return;
-	/* A session may finish the stream or start TLS while it looks at the input, which is
-	 * thrown away by that, and then consume what it looked at. */
-	if (buffer_len(&s->input) == 0)
-		return;
-	assert(len <= buffer_len(&s->input));
-	buffer_consume(&s->input, len);
+	assert(len <= stream_input_len(s));
+	if (s->fresh.len > 0)
+		s->fresh = slice_after(s->fresh, len);
+	else
+		buffer_consume(&s->input, len);
 	stream_want_turn(s);
 }
 
@@ -411,7 +410,7 @@ stream_finish(struct stream *s)
 	}
 	stream_set_phase(s, STREAM_FINISHING, STREAM_FLUSH_MS);
 	/* The memory stays until the turn ends: the owner may still look at its line. */
-	buffer_reset(&s->input);
+	stream_drop_input(s);
 	stream_want_turn(s);
 }
 
@@ -453,7 +452,7 @@ want_tls(struct stream *s)
 		stream_die(s, FAULT_TLS);
 		return;
 	}
-	buffer_reset(&s->input);
+	stream_drop_input(s);
 	stream_set_phase(s, STREAM_TLS_WAIT, STREAM_HANDSHAKE_MS);
 	stream_want_turn(s);
 }

@@ -65,7 +65,7 @@ struct stream *stream_new(const struct stream_setup *, int fd);
 struct stream *stream_connect(
 	const struct stream_setup *, const struct sockaddr *to, socklen_t to_len);
 
-/* The unconsumed input, one run of bytes; valid until the return to the event loop. */
+/* The unconsumed input, one run of bytes; valid until the callback returns. */
 struct slice stream_input(const struct stream *);
 /* Does nothing when finishing or starting TLS has dropped the input meanwhile. */
 void stream_consume(struct stream *, size_t len);

@@ -20,8 +20,33 @@ enum {
 	RETRY_MS = 5
 };
 
-/* Shared by all streams: there are no threads, and an idle stream holds no buffer. */
+/*
+ * Shared by all streams: there are no threads, and an idle stream holds no buffer.  What was read
+ * is offered to the session right here; only what it leaves is copied into the stream's own input.
+ */
 static char read_room[READ_SIZE];
+
+size_t
+stream_input_len(const struct stream *s)
+{
+	return s->fresh.len > 0 ? s->fresh.len : buffer_len(&s->input);
+}
+
+void
+stream_drop_input(struct stream *s)
+{
+	s->fresh = SLICE("");
+	buffer_reset(&s->input);
+}
+
+static void
+keep_fresh(struct stream *s)
+{
+	buffer_add_slice(&s->input, s->fresh);
+	s->fresh = SLICE("");
+	if (buffer_fault(&s->input) != FAULT_OK)
+		stream_die(s, buffer_fault(&s->input));
+}
 
 /* What one read gave: more may follow, nothing now, or the end. */
 enum reading { READ_SOME, READ_NOTHING, READ_END };
@@ -69,6 +94,7 @@ read_input(struct stream *s)
 {
 	s->tls_read_wants_write = false;
 	s->tls_more = s->tls != NULL;
+	keep_fresh(s);
 	for (int i = 0; i < READS_PER_TURN && buffer_len(&s->input) < STREAM_INPUT_MAX; i++) {
 		size_t got = 0;
 		enum reading r = s->tls != NULL ? read_tls(s, &got) : read_plain(s, &got);
@@ -80,9 +106,10 @@ read_input(struct stream *s)
 		}
 		s->active_at = stream_now_ms();
 		s->offered = false;
-		buffer_add(&s->input, read_room, got);
-		if (buffer_fault(&s->input) != FAULT_OK)
-			stream_die(s, buffer_fault(&s->input));
+		s->fresh = slice_make(read_room, got);
+		if (buffer_len(&s->input) == 0)
+			return;
+		keep_fresh(s);
 		/* A short read has emptied the socket. */
 		if (s->tls == NULL && got < sizeof read_room)
 			return;
@@ -266,7 +293,7 @@ offer_input(struct stream *s)
 {
 	if (s->paused || s->full)
 		return false;
-	if (!s->offered && buffer_len(&s->input) > 0) {
+	if (!s->offered && stream_input_len(s) > 0) {
 		s->offered = true;
 		if (s->calls->input != NULL)
 			s->calls->input(s->owner);
@@ -308,7 +335,7 @@ settle_once(struct stream *s)
 	if (s->phase == STREAM_FINISHING || s->phase == STREAM_LINGERING)
 		return advance_end(s);
 	if (s->phase == STREAM_OPEN) {
-		if (s->tls_more && buffer_len(&s->input) < STREAM_INPUT_MAX)
+		if (s->tls_more && stream_input_len(s) < STREAM_INPUT_MAX)
 			read_input(s);
 		moved = tell_drained(s) || moved;
 	}
@@ -322,7 +349,7 @@ wants_read(const struct stream *s)
 {
 	switch (s->phase) {
 	case STREAM_OPEN:
-		return !s->eof && buffer_len(&s->input) < STREAM_INPUT_MAX;
+		return !s->eof && stream_input_len(s) < STREAM_INPUT_MAX;
 	case STREAM_HANDSHAKE:
 		return s->handshake_wants == TLS_IO_WANT_READ;
 	case STREAM_FINISHING:
@@ -362,11 +389,13 @@ stream_io_settle(struct stream *s)
 
 	for (int i = 0; i < ROUNDS_PER_TURN && moved && s->phase != STREAM_CLOSING; i++)
 		moved = settle_once(s);
+	if (s->fresh.len > 0)
+		keep_fresh(s);
 	if (s->phase == STREAM_CLOSING)
 		return;
 	if (buffer_len(&s->input) == 0 && s->input.size > 0)
 		buffer_clear(&s->input);
-	if (moved || (s->tls_more && buffer_len(&s->input) < STREAM_INPUT_MAX))
+	if (moved || (s->tls_more && stream_input_len(s) < STREAM_INPUT_MAX))
 		event_active(&s->turn_event, EV_TIMEOUT, 0);
 	set_event(&s->read_event, EV_READ, wants_read(s));
 	set_event(&s->write_event, EV_WRITE, wants_write(s));

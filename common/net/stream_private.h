@@ -46,6 +46,7 @@ struct stream {
 
 	struct event read_event, write_event, turn_event, timer_event;
 	struct buffer input;
+	struct slice fresh; /* just read, in the room that all streams share; input is empty then */
 	struct evbuffer *output;
 
 	struct tls_session *tls;
@@ -69,6 +70,8 @@ void stream_arm_timer(struct stream *);
 void stream_want_turn(struct stream *);
 
 /* stream_io.c */
+size_t stream_input_len(const struct stream *);
+void stream_drop_input(struct stream *);
 void stream_io_on_readable(struct stream *);
 /* Gives input to the owner, sends output, moves the phase on, sets the events right. */
 void stream_io_settle(struct stream *);
