@@ -222,6 +222,7 @@ tell_stored(struct imap_session *s, const struct store_message *m, uint32_t seq,
 {
 	struct flag_names *names = arg;
 
+	s->command.arguments.store.told++;
 	flag_names_load(s, m, names);
 	buffer_add_text(&s->out, "* ");
 	buffer_add_u64(&s->out, seq);
@@ -235,13 +236,13 @@ tell_stored(struct imap_session *s, const struct store_message *m, uint32_t seq,
 	return WALK_ON;
 }
 
+/* RFC 2180 4.2.2: by number, and not silently, a missing message is an error. */
 static enum imap_reply
 stored_reply(const struct imap_session *s)
 {
-	/* RFC 2180 4.2.2: by number, and not silently, a missing message is an error. */
-	bool is_told = s->command.by_uid || s->command.arguments.store.silent;
+	bool is_missing = s->command.arguments.store.told < s->command.arguments.store.expected;
 
-	return !is_told && sync_has_expunged(s) ? REPLY_EXPUNGED : REPLY_DONE;
+	return !s->command.by_uid && is_missing ? REPLY_EXPUNGED : REPLY_DONE;
 }
 
 static void
@@ -265,7 +266,7 @@ on_stored(struct imap_session *s, const struct ipc_answer *answer)
 	s->view.own_modseq = stored->modseq;
 	sync_learn(s);
 	if (s->command.arguments.store.silent)
-		session_finish(s, stored_reply(s));
+		session_finish(s, REPLY_DONE);
 	else
 		session_continue(s, tell_all_stored);
 }
@@ -283,6 +284,7 @@ cmd_store(struct imap_session *s)
 		session_finish_fault(s, fault);
 		return;
 	}
+	s->command.arguments.store.expected = uids_count(s, &list);
 	s->walk = uids_walk(s, &list);
 	if (s->walk == NULL) {
 		uids_wire_clear(&wire);

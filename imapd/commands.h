@@ -46,6 +46,7 @@ union imap_arguments {
 		struct flag_list flags;
 		uint32_t operation; /* enum ipc_flags_operation */
 		bool silent;
+		uint32_t expected, told; /* messages */
 	} store;
 	struct {
 		struct sequence_set set;

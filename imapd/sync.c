@@ -128,18 +128,6 @@ sync_learn(struct imap_session *s)
 	uid_set_normalize(&view->expunged);
 }
 
-bool
-sync_has_expunged(const struct imap_session *s)
-{
-	const struct view *view = &s->view;
-
-	for (size_t i = 0; i < view->expunged.count; i++)
-		if (view_count_between(view, view->expunged.ranges[i].first,
-			    view->expunged.ranges[i].last) > 0)
-			return true;
-	return false;
-}
-
 /*
  * The next run of messages to be told as expunged, from the highest UID downwards: told in this
  * order, each one's number is still what it was, and the view is put right once per batch.

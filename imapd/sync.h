@@ -12,7 +12,5 @@
 void sync_learn(struct imap_session *);
 /* Writes a slice of what is known and not told; true when nothing is left that may be told. */
 bool sync_tell(struct imap_session *, bool with_expunges);
-/* Is some message of the view known to be expunged? */
-bool sync_has_expunged(const struct imap_session *);
 
 #endif
