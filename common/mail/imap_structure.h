@@ -20,7 +20,10 @@ struct imap_structure_style {
 /* "(" ... ")" of the envelope of a message part; part 0 is the message.  Buffer keeps the fault. */
 void imap_envelope_format(const struct structure *, uint32_t part,
 	const struct imap_structure_style *, struct buffer *);
-/* "(" ... ")" of the body structure of a part and all below it. */
+/*
+ * "(" ... ")" of the body structure of a part and all below it.  Text without a charset is said to
+ * be in us-ascii; a multipart in which no part was found shows its body as one text/plain.
+ */
 void imap_bodystructure_format(const struct structure *, uint32_t part,
 	const struct imap_structure_style *, struct buffer *);
 /*
