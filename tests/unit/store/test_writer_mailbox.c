@@ -199,7 +199,7 @@ START_TEST(a_rename_that_makes_names_too_long_is_refused)
 	ck_assert_ok(create(&f, name));
 	ck_assert_ok(create(&f, "parent/of/many/levels"));
 	name[199] = '\0';
-	char to[400];
+	char to[1200];
 	(void)snprintf(to, sizeof(to), "parent/of/many/levels/%0100d/%s", 0, name);
 	ck_assert_fault(change_name(&f, name, to), FAULT_TOO_LONG);
 	(void)snprintf(to, sizeof(to), "parent/%s", name);
