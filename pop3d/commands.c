@@ -77,9 +77,14 @@ can_log_in(const struct pop3 *p)
 static bool
 parse_nothing(struct cursor *c, struct arguments *a)
 {
+	struct cursor at = *c;
+
 	(void)a;
-	take_run(c, ascii_is_space);
-	return cursor_at_end(c);
+	take_run(&at, ascii_is_space);
+	if (!cursor_at_end(&at))
+		return false;
+	*c = at;
+	return true;
 }
 
 /* All behind one space: passwords may contain more of them (RFC 1939 7). */
