@@ -63,15 +63,22 @@ parse_append(struct imap_command *command, struct cursor *c)
 	return take_announcement(c, &command->arguments.append.size);
 }
 
+/*
+ * Behind the mailbox the only literal is the message, whatever is wrong with what is between them;
+ * the reply to that waits until the message is passed over.
+ */
 static bool
-is_append(struct imap_session *s)
+is_append(struct imap_session *s, bool *is_right)
 {
 	struct cursor c = cursor_of(buffer_slice(&s->text));
-	struct slice tag;
+	struct slice tag, mailbox;
 
-	if (!take_tag(&c, &tag) || !take_sp(&c) || !take_word(&c, SLICE("APPEND")) ||
-		!parse_append(&s->command, &c) || !cursor_at_end(&c))
+	if (!take_tag(&c, &tag) || !take_sp(&c) || !take_word(&c, SLICE("APPEND")))
 		return false;
+	struct cursor arguments = c;
+	if (!take_sp(&c) || !take_astring(&c, &s->command.arena, &mailbox))
+		return false;
+	*is_right = parse_append(&s->command, &arguments) && cursor_at_end(&arguments);
 	s->command.tag = tag;
 	s->command.row = commands_find(SLICE("APPEND"));
 	return true;
@@ -115,7 +122,9 @@ open_message(struct imap_session *s, uint64_t size)
 bool
 append_begins(struct imap_session *s, const struct line_literal *literal)
 {
-	if (!is_append(s))
+	bool is_right;
+
+	if (!is_append(s, &is_right))
 		return false;
 	s->append = calloc(1, sizeof *s->append);
 	if (s->append == NULL) {
@@ -124,7 +133,7 @@ append_begins(struct imap_session *s, const struct line_literal *literal)
 	}
 	s->append->fd = -1;
 	s->append->size = literal->size;
-	s->append->refusal = open_message(s, literal->size);
+	s->append->refusal = is_right ? open_message(s, literal->size) : REPLY_SYNTAX;
 	if (literal->synchronising && s->append->refusal != REPLY_DONE) {
 		session_finish(s, s->append->refusal);
 		return true;
