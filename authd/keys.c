@@ -222,6 +222,8 @@ read_file(const char *path, bool is_key, struct buffer *bytes)
 	const char *problem = NULL;
 
 	buffer_reset(bytes);
+	if (fd < 0 && errno == EACCES)
+		return "authd may not read it; make it readable by its group, or restart Pabal";
 	if (fd < 0)
 		return strerror(errno);
 	if (is_key)
