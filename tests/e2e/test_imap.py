@@ -178,8 +178,11 @@ class Imap(unittest.TestCase):
             lines = two.command(text)
             self.assertFalse(any("EXPUNGE" in line for line in lines), lines)
         lines = two.command("noop")
-        self.assertEqual(sorted(line for line in lines if "EXPUNGE" in line),
-                         ["* 1 EXPUNGE", "* 2 EXPUNGE"])
+        left = [1, 2, 3, 4]  # what sequence numbers mean shifts with each EXPUNGE
+        for line in lines:
+            if "EXPUNGE" in line:
+                left.pop(int(line.split()[1]) - 1)
+        self.assertEqual(left, [2, 4])
         self.assertEqual(len(two.command("fetch 1:* (uid)")) - 1, 2)
 
     def test_copy_reports_exactly_what_was_assigned(self):
