@@ -20,6 +20,7 @@ struct session {
 	uint64_t call; /* to authd or queued; 0: none */
 	uint64_t seen_progress;
 	bool timed; /* the deadline is set */
+	bool late; /* it passed while an answer was awaited */
 };
 
 static void run(struct session *);
@@ -35,6 +36,9 @@ static void
 go_on(struct session *c)
 {
 	c->call = 0;
+	/* The time for logging in is over, and this attempt did not succeed either. */
+	if (c->late && !c->connection->logged_in)
+		smtp_on_timeout(&c->core);
 	stream_resume(c->connection->stream);
 	run(c);
 }
@@ -332,7 +336,9 @@ on_timed_out(void *session)
 {
 	struct session *c = session;
 
-	if (waits_for_answer(c))
+	/* It is not the client that is late then. */
+	c->late = waits_for_answer(c);
+	if (c->late)
 		return;
 	smtp_on_timeout(&c->core);
 	run(c);

@@ -49,17 +49,6 @@ stream_set_phase(struct stream *s, enum stream_phase phase, int64_t limit_ms)
 }
 
 static void
-drop_tls_request(struct stream *s)
-{
-	tls_server_unref(s->tls_server);
-	tls_client_unref(s->tls_client);
-	free(s->tls_host);
-	s->tls_server = NULL;
-	s->tls_client = NULL;
-	s->tls_host = NULL;
-}
-
-static void
 close_stream(struct stream *s)
 {
 	const struct stream_calls *calls = s->calls;
@@ -71,9 +60,10 @@ close_stream(struct stream *s)
 	event_del(&s->turn_event);
 	event_del(&s->timer_event);
 	tls_session_free(s->tls);
-	drop_tls_request(s);
+	stream_tls_drop_request(s);
 	close(s->fd);
 	evbuffer_free(s->output);
+	stream_uncount_input(s);
 	buffer_clear(&s->input);
 	free(s);
 	calls->closed(owner, why);
@@ -442,66 +432,6 @@ stream_set_deadline(struct stream *s, int64_t ms)
 {
 	s->deadline_at = ms > 0 ? stream_now_ms() + ms : 0;
 	stream_arm_timer(s);
-}
-
-static void
-want_tls(struct stream *s)
-{
-	if (s->tls != NULL || s->phase != STREAM_OPEN) {
-		drop_tls_request(s);
-		stream_die(s, FAULT_TLS);
-		return;
-	}
-	stream_drop_input(s);
-	stream_set_phase(s, STREAM_TLS_WAIT, STREAM_HANDSHAKE_MS);
-	stream_want_turn(s);
-}
-
-void
-stream_start_tls_server(struct stream *s, struct tls_server *server)
-{
-	if (s->phase >= STREAM_FINISHING)
-		return;
-	s->tls_server = tls_server_ref(server);
-	want_tls(s);
-}
-
-void
-stream_start_tls_client(struct stream *s, struct tls_client *client, const char *host)
-{
-	if (s->phase >= STREAM_FINISHING)
-		return;
-	s->tls_client = tls_client_ref(client);
-	s->tls_host = slice_dup(slice_text(host));
-	if (s->tls_host == NULL)
-		stream_die(s, FAULT_NOMEM);
-	else
-		want_tls(s);
-}
-
-bool
-stream_is_tls(const struct stream *s)
-{
-	return s->tls != NULL && s->phase != STREAM_HANDSHAKE;
-}
-
-const char *
-stream_tls_version(const struct stream *s)
-{
-	return stream_is_tls(s) ? tls_session_version(s->tls) : NULL;
-}
-
-const char *
-stream_tls_cipher(const struct stream *s)
-{
-	return stream_is_tls(s) ? tls_session_cipher(s->tls) : NULL;
-}
-
-bool
-stream_tls_verified(const struct stream *s, const char **why)
-{
-	*why = "no TLS";
-	return stream_is_tls(s) && tls_session_verified(s->tls, why);
 }
 
 int

@@ -7,7 +7,8 @@
  * - No callback is ever called from inside a stream_x() function: all come from the event loop.
  * - Writing never blocks and never fails where it is called; a fault ends in closed().
  * - Reading from the socket goes on while output is undelivered or the stream is paused, until
- *   STREAM_INPUT_MAX bytes wait, so that a peer which sends much before it reads is no deadlock.
+ *   STREAM_INPUT_MAX bytes wait (less when many streams do that: STREAM_AHEAD_MAX), so that a peer
+ *   which sends much before it reads is no deadlock.
  * - input() is not called while more than STREAM_OUTPUT_HIGH bytes of output wait, nor while
  *   paused; it is called again by itself when that is over and unconsumed input is left.
  * - closed() is the last callback and comes exactly once; the stream is freed by then.
@@ -28,6 +29,7 @@ struct tls_client;
 
 enum {
 	STREAM_INPUT_MAX = 1024 * 1024, /* bytes read ahead of the session */
+	STREAM_AHEAD_MAX = 64 * 1024 * 1024, /* the same for all streams that wait, together */
 	STREAM_OUTPUT_HIGH = 256 * 1024, /* over it the session is given no more input */
 	STREAM_OUTPUT_LOW = 64 * 1024, /* at or below it drained() is called */
 	STREAM_FLUSH_MS = 30 * 1000, /* longest wait for the last output after stream_finish */

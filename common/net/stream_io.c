@@ -9,15 +9,13 @@
 
 #include <event2/buffer.h>
 
-#include "common/base/log.h"
 #include "common/net/stream_private.h"
 
 enum {
 	READ_SIZE = 64 * 1024,
 	READS_PER_TURN = 8, /* then the other streams have their turn */
 	ROUNDS_PER_TURN = 16,
-	TLS_RECORD = 16 * 1024,
-	RETRY_MS = 5
+	TLS_RECORD = 16 * 1024
 };
 
 /*
@@ -30,6 +28,33 @@ size_t
 stream_input_len(const struct stream *s)
 {
 	return s->fresh.len > 0 ? s->fresh.len : buffer_len(&s->input);
+}
+
+/* Bytes of input that wait in all streams. */
+static size_t total_ahead;
+
+void
+stream_uncount_input(struct stream *s)
+{
+	total_ahead -= s->counted;
+	s->counted = 0;
+}
+
+static void
+count_input(struct stream *s)
+{
+	stream_uncount_input(s);
+	s->counted = buffer_len(&s->input);
+	total_ahead += s->counted;
+}
+
+/* A session that takes its input goes on whatever the others hold. */
+static bool
+may_read(const struct stream *s)
+{
+	if (s->eof || stream_input_len(s) >= STREAM_INPUT_MAX)
+		return false;
+	return (!s->paused && !s->full) || total_ahead < STREAM_AHEAD_MAX;
 }
 
 void
@@ -199,79 +224,6 @@ flush(struct stream *s)
 	return moved;
 }
 
-static void
-on_wake(void *arg)
-{
-	struct stream *s = arg;
-
-	s->tls_woken = true;
-	stream_want_turn(s);
-}
-
-static void
-begin_handshake(struct stream *s)
-{
-	struct tls_session_setup setup = {
-		.fd = s->fd,
-		.server = s->tls_server,
-		.client = s->tls_client,
-		.host = s->tls_host,
-		.wake = on_wake,
-		.arg = s,
-	};
-
-	s->tls = tls_session_new(&setup);
-	if (s->tls == NULL) {
-		stream_die(s, FAULT_TLS);
-		return;
-	}
-	s->phase = STREAM_HANDSHAKE;
-	s->handshake_wants = TLS_IO_OK;
-	s->tls_woken = false;
-}
-
-static void
-retry_soon(struct stream *s)
-{
-	struct timeval tv = {.tv_usec = RETRY_MS * 1000};
-
-	event_add(&s->turn_event, &tv);
-}
-
-static void
-end_handshake(struct stream *s)
-{
-	stream_set_phase(s, STREAM_OPEN, 0);
-	s->active_at = stream_now_ms();
-	/* What came behind the handshake may wait inside OpenSSL, where no event tells of it. */
-	s->tls_more = true;
-	if (s->calls->tls_started != NULL)
-		s->calls->tls_started(s->owner);
-}
-
-static bool
-advance_handshake(struct stream *s)
-{
-	enum tls_io io;
-
-	if (s->handshake_wants == TLS_IO_WANT_WAKE && !s->tls_woken)
-		return false;
-	do {
-		s->tls_woken = false;
-		io = tls_session_handshake(s->tls);
-		s->handshake_wants = io;
-	} while (io == TLS_IO_WANT_WAKE && s->tls_woken);
-	if (io == TLS_IO_FAILED) {
-		log_debug("TLS handshake: %s", tls_session_error(s->tls));
-		stream_die(s, FAULT_TLS);
-	} else if (io == TLS_IO_WANT_RETRY) {
-		retry_soon(s);
-	} else if (io == TLS_IO_OK) {
-		end_handshake(s);
-	}
-	return io == TLS_IO_OK;
-}
-
 static bool
 advance_end(struct stream *s)
 {
@@ -329,13 +281,13 @@ settle_once(struct stream *s)
 	bool moved = flush(s);
 
 	if (s->phase == STREAM_TLS_WAIT && evbuffer_get_length(s->output) == 0)
-		begin_handshake(s);
+		stream_tls_begin(s);
 	if (s->phase == STREAM_HANDSHAKE)
-		return advance_handshake(s) || moved;
+		return stream_tls_advance(s) || moved;
 	if (s->phase == STREAM_FINISHING || s->phase == STREAM_LINGERING)
 		return advance_end(s);
 	if (s->phase == STREAM_OPEN) {
-		if (s->tls_more && stream_input_len(s) < STREAM_INPUT_MAX)
+		if (s->tls_more && may_read(s))
 			read_input(s);
 		moved = tell_drained(s) || moved;
 	}
@@ -349,7 +301,7 @@ wants_read(const struct stream *s)
 {
 	switch (s->phase) {
 	case STREAM_OPEN:
-		return !s->eof && stream_input_len(s) < STREAM_INPUT_MAX;
+		return may_read(s);
 	case STREAM_HANDSHAKE:
 		return s->handshake_wants == TLS_IO_WANT_READ;
 	case STREAM_FINISHING:
@@ -395,7 +347,8 @@ stream_io_settle(struct stream *s)
 		return;
 	if (buffer_len(&s->input) == 0 && s->input.size > 0)
 		buffer_clear(&s->input);
-	if (moved || (s->tls_more && stream_input_len(s) < STREAM_INPUT_MAX))
+	count_input(s);
+	if (moved || (s->tls_more && may_read(s)))
 		event_active(&s->turn_event, EV_TIMEOUT, 0);
 	set_event(&s->read_event, EV_READ, wants_read(s));
 	set_event(&s->write_event, EV_WRITE, wants_write(s));

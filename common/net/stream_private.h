@@ -47,6 +47,7 @@ struct stream {
 	struct event read_event, write_event, turn_event, timer_event;
 	struct buffer input;
 	struct slice fresh; /* just read, in the room that all streams share; input is empty then */
+	size_t counted; /* bytes of input that count in the sum over all streams */
 	struct evbuffer *output;
 
 	struct tls_session *tls;
@@ -72,8 +73,16 @@ void stream_want_turn(struct stream *);
 /* stream_io.c */
 size_t stream_input_len(const struct stream *);
 void stream_drop_input(struct stream *);
+/* The stream goes: what it held counts no more. */
+void stream_uncount_input(struct stream *);
 void stream_io_on_readable(struct stream *);
 /* Gives input to the owner, sends output, moves the phase on, sets the events right. */
 void stream_io_settle(struct stream *);
+
+/* stream_tls.c */
+void stream_tls_begin(struct stream *);
+/* Runs the handshake as far as it goes; true when it is done. */
+bool stream_tls_advance(struct stream *);
+void stream_tls_drop_request(struct stream *);
 
 #endif
