@@ -7,12 +7,17 @@
 
 #include "common/base/secret.h"
 #include "mailctl/client.h"
+#include "mailctl/sessions.h"
 
 enum { END_MS = 120000 };
 
 static enum status run_account_show(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_account_remove(
+	struct mailctl *, const struct command *, const char *const *words, size_t count);
+static enum status run_session_list(
+	struct mailctl *, const struct command *, const char *const *words, size_t count);
+static enum status run_session_end(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_status(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
@@ -50,6 +55,8 @@ static enum status run_stop(
 	C("queue hold", "ID|all", 1, 1, QUEUED, false, NULL, "do not try it")                      \
 	C("queue release", "ID|all", 1, 1, QUEUED, false, NULL, "undo hold")                       \
 	C("queue remove", "ID|all", 1, 1, QUEUED, false, NULL, "drop it without a bounce")         \
+	C("session list", "", 0, 0, SMTPD, false, run_session_list, "who is connected")            \
+	C("session end", "SESSION", 1, 1, SMTPD, false, run_session_end, "end one of them")        \
 	C("store stat", "", 0, 0, MAILBOXD, false, NULL, "sizes of the store")                     \
 	C("store verify", "", 0, 0, MAILBOXD, false, NULL, "read all mail, check every checksum")  \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
@@ -209,6 +216,38 @@ run_account_remove(struct mailctl *mailctl, const struct command *command, const
 	}
 	json_decref(account);
 	return status;
+}
+
+static enum status
+run_session_list(struct mailctl *mailctl, const struct command *command, const char *const *words,
+	size_t count)
+{
+	struct client_reply reply = {.fault = FAULT_OK};
+	json_t *list = json_array();
+	enum status status = sessions_list(mailctl, list);
+
+	(void)command;
+	(void)words;
+	(void)count;
+	if (status == STATUS_OK)
+		print_reply(mailctl, &reply, list);
+	json_decref(list);
+	return status;
+}
+
+static enum status
+run_session_end(struct mailctl *mailctl, const struct command *command, const char *const *words,
+	size_t count)
+{
+	struct session_name name;
+
+	(void)command;
+	if (!session_name_parse(words[count - 1], &name)) {
+		complain("\"%s\" is not like imapd/0/17", words[count - 1]);
+		return STATUS_USAGE;
+	}
+	const char *asked[] = {"worker", name.worker, "session", "end", name.number};
+	return ask_and_print(mailctl, name.process, asked, 5);
 }
 
 static enum status

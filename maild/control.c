@@ -40,6 +40,7 @@ struct command {
 	uint64_t call;
 	uint32_t target;
 	struct child *child; /* who works on it now */
+	bool to_all; /* its process has workers, and all are asked */
 	struct arena arena; /* holds words, for the next worker */
 	struct ipc_control_word *words;
 	uint32_t word_count;
@@ -98,7 +99,7 @@ on_done(void *arg, const struct ipc_answer *answer)
 	char text[512] = "";
 
 	command->call = 0;
-	if (command->child->row->is_worker && answer->fault == FAULT_OK) {
+	if (command->to_all && answer->fault == FAULT_OK) {
 		daemon_control_text(command->origin, next != NULL ? SLICE(",") : SLICE("]"));
 		if (next != NULL) {
 			command->child = next;
@@ -124,11 +125,32 @@ command_ask(struct command *command)
 		&control, -1, COMMAND_MS, on_done, command);
 }
 
+/* "worker N ...": the rest of the words is for that one alone, and goes without the first two. */
+static struct child *
+choose_child(struct maild *m, struct ipc_control *request, bool *to_all)
+{
+	struct child *child = child_next(m, (enum process)request->target, NULL);
+	uint64_t number;
+
+	*to_all = child != NULL && child->row->is_worker;
+	if (request->word_count < 2 || !slice_equal(request->words[0].text, SLICE("worker")))
+		return child;
+	*to_all = false;
+	if (!slice_parse_u64(request->words[1].text, CHILDREN_MAX, &number))
+		return NULL;
+	request->words += 2;
+	request->word_count -= 2;
+	while (child != NULL && child->instance != number)
+		child = child_next(m, (enum process)request->target, child);
+	return child;
+}
+
 static void
-forward(struct control *control, struct ipc_origin origin, const struct ipc_control *request)
+forward(struct control *control, struct ipc_origin origin, struct ipc_control request)
 {
 	struct command *command = calloc(1, sizeof *command);
-	struct child *child = child_next(control->maild, (enum process)request->target, NULL);
+	bool to_all;
+	struct child *child = choose_child(control->maild, &request, &to_all);
 
 	if (command == NULL || child == NULL) {
 		free(command);
@@ -137,17 +159,18 @@ forward(struct control *control, struct ipc_origin origin, const struct ipc_cont
 	}
 	command->control = control;
 	command->origin = origin;
-	command->target = request->target;
+	command->target = request.target;
 	command->child = child;
+	command->to_all = to_all;
 	arena_init(&command->arena, WORDS_BUDGET);
 	command->next = control->commands;
 	control->commands = command;
-	if (!copy_words(command, request)) {
+	if (!copy_words(command, &request)) {
 		daemon_control_done(origin, FAULT_NOMEM, fault_text(FAULT_NOMEM));
 		command_free(command);
 		return;
 	}
-	if (child->row->is_worker)
+	if (command->to_all)
 		daemon_control_text(origin, SLICE("["));
 	command_ask(command);
 }
@@ -271,7 +294,7 @@ on_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 	if (request->target == PROCESS_MAILD)
 		perform_own(client->control->maild, origin, request);
 	else
-		forward(client->control, origin, request);
+		forward(client->control, origin, *request);
 }
 
 static void
