@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/store/kv.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/bytes.h"
@@ -175,6 +176,78 @@ START_TEST(the_map_grows_and_a_reader_follows)
 }
 END_TEST
 
+static void
+write_some(struct kv *kv, uint32_t from, uint32_t count)
+{
+	static char value[4000];
+	struct kv_txn txn;
+
+	for (int attempt = 0; attempt < 8; attempt++) {
+		ck_assert_ok(kv_begin_write(kv, &txn));
+		for (uint32_t i = from; i < from + count; i++) {
+			uint8_t key[4];
+			put_u32(key, i);
+			kv_put(&txn, RED, slice_make(key, 4), slice_make(value, sizeof(value)));
+		}
+		enum fault fault = kv_commit(&txn);
+		if (fault == FAULT_OK)
+			return;
+		ck_assert_fault(fault, FAULT_BUSY);
+	}
+	ck_abort_msg("it never fits");
+}
+
+/* Reads each time it is told how many there are at least, until nobody tells it any more. */
+static void
+read_as_told(const char *dir, int from)
+{
+	struct kv_options options = {.tables = tables, .readonly = true};
+	struct kv *kv;
+	struct kv_txn txn;
+
+	if (kv_open(dir, &options, &kv) != FAULT_OK)
+		_exit(1);
+	for (uint32_t told; read(from, &told, sizeof(told)) == sizeof(told);) {
+		if (kv_begin_read(kv, &txn) != FAULT_OK || kv_count(&txn, RED) < told)
+			_exit(2);
+		kv_abort(&txn);
+	}
+	kv_close(kv);
+	_exit(0);
+}
+
+START_TEST(a_reader_in_another_process_follows_a_growing_map)
+{
+	char dir[64];
+	struct kv_options options = {
+		.tables = tables, .map_bytes = 1 << 20, .margin_bytes = 1 << 18};
+	struct kv *kv;
+	int ends[2], status;
+
+	fixture_dir(dir);
+	/* The child must not inherit an open environment. */
+	ck_assert_ok(kv_open(dir, &options, &kv));
+	kv_close(kv);
+	ck_assert_int_eq(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		close(ends[1]);
+		read_as_told(dir, ends[0]);
+	}
+	close(ends[0]);
+	ck_assert_ok(kv_open(dir, &options, &kv));
+	for (uint32_t total = 100; total <= 6400; total *= 2) {
+		write_some(kv, total == 100 ? 0 : total / 2, total == 100 ? 100 : total / 2);
+		ck_assert_int_eq(write(ends[1], &total, sizeof(total)), sizeof(total));
+	}
+	close(ends[1]);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	kv_close(kv);
+	fixture_dir_remove(dir);
+}
+END_TEST
+
 START_TEST(a_reader_finds_nothing_before_the_writer_was_there_and_makes_no_files)
 {
 	char dir[64];
@@ -194,5 +267,6 @@ UNIT(kv)
 	unit_add(tc, cursors_move_both_ways_and_stop_at_a_prefix);
 	unit_add(tc, deleting_all_by_a_cursor_visits_each_once);
 	unit_add(tc, the_map_grows_and_a_reader_follows);
+	unit_add(tc, a_reader_in_another_process_follows_a_growing_map);
 	unit_add(tc, a_reader_finds_nothing_before_the_writer_was_there_and_makes_no_files);
 }
