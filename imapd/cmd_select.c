@@ -8,10 +8,29 @@
 
 enum { UNSEEN_STEP = 1024 }; /* messages looked at in one go from the end backwards */
 
+/* The usual case, and no matter how many there are: from the first to the last without a gap. */
+static bool
+load_whole(struct imap_session *s, const struct store_mailbox *mailbox)
+{
+	struct reader_walk walk;
+	struct store_message m;
+
+	reader_walk_open(s->core->reader, s->account, mailbox->id, &walk);
+	bool is_there = reader_walk_seek(&walk, 1, &m);
+	(void)reader_walk_close(&walk);
+	if (!is_there || mailbox->uidnext - m.uid != mailbox->exists)
+		return false;
+	struct uid_range all = {m.uid, mailbox->uidnext - 1};
+	return view_append(&s->view, all) == FAULT_OK;
+}
+
 static enum fault
 load_view(struct imap_session *s, const struct store_mailbox *mailbox)
 {
 	struct uid_set uids = {.count = 0};
+
+	if (mailbox->exists == 0 || load_whole(s, mailbox))
+		return FAULT_OK;
 	enum fault fault = reader_uids(s->core->reader, s->account, mailbox->id, 1, &uids);
 
 	for (size_t i = 0; fault == FAULT_OK && i < uids.count; i++)

@@ -148,6 +148,13 @@ session_wants_turn(const struct imap_session *s)
 	return s->await == IMAP_AWAIT_TURN;
 }
 
+bool
+session_has_partial_command(const struct imap_session *s)
+{
+	return s->await == IMAP_AWAIT_MESSAGE ||
+		(s->await == IMAP_AWAIT_COMMAND && buffer_len(&s->text) > 0);
+}
+
 void
 session_turn(struct imap_session *s)
 {

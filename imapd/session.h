@@ -151,6 +151,8 @@ void session_greet(struct imap_session *);
 size_t session_input(struct imap_session *, struct slice input);
 void session_turn(struct imap_session *);
 bool session_wants_turn(const struct imap_session *);
+/* The client has sent a part of a command: the rest is on its way. */
+bool session_has_partial_command(const struct imap_session *);
 void session_answer(struct imap_session *, uint64_t call, const struct ipc_answer *);
 /* Something in the account has changed; mailbox 0: in any. */
 void session_changed(struct imap_session *, uint32_t mailbox);
