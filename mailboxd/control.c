@@ -112,16 +112,20 @@ static void
 control_store(struct mailboxd *m, const struct daemon_control *c)
 {
 	uint64_t account = 0;
+	bool is_named = c->word_count > 2 && account_parse(c->words[2].text, &account);
 
 	if (word_is(c, 1, "stat") && c->word_count == 2)
 		show_store(m, c->origin);
-	else if (word_is(c, 1, "verify") && c->word_count == 2)
-		verify_start(m, c, 0);
-	else if (word_is(c, 1, "verify") && c->word_count == 3 &&
-		account_parse(c->words[2].text, &account))
+	else if (word_is(c, 1, "verify") && (c->word_count == 2 || is_named))
 		verify_start(m, c, account);
+	else if (word_is(c, 1, "expunged") && c->word_count == 3 && is_named)
+		expunged_show(m, c, account);
+	else if (word_is(c, 1, "undelete") && c->word_count > 3 && is_named)
+		expunged_undelete(m, c, account);
 	else
-		daemon_control_done(c->origin, FAULT_SYNTAX, "store stat | store verify [ACCOUNT]");
+		daemon_control_done(c->origin, FAULT_SYNTAX,
+			"store stat | store verify [ACCOUNT] | store expunged ACCOUNT | "
+			"store undelete ACCOUNT EMAIL...|all");
 }
 
 static void

@@ -53,6 +53,9 @@ void mailboxd_control(struct daemon *, void *state, const struct daemon_control 
 /* control_verify.c; answers when it is done. */
 void verify_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
 void verify_stop(struct mailboxd *);
+/* control_undelete.c */
+void expunged_show(struct mailboxd *, const struct daemon_control *, uint64_t account);
+void expunged_undelete(struct mailboxd *, const struct daemon_control *, uint64_t account);
 /* control_remove.c; answers when it is done. */
 void removal_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
 void removal_stop(struct mailboxd *);

@@ -335,12 +335,14 @@ inbox_read(struct suite *s)
 static enum fault
 control(struct suite *s, const char *first, const char *second, const char *third)
 {
-	struct ipc_control_word words[3] = {
-		{slice_text(first)}, {slice_text(second)}, {slice_text(third)}};
-	struct ipc_control request = {PROCESS_MAILBOXD, words,
-		third != NULL		 ? 3
-			: second != NULL ? 2
-					 : 1};
+	struct ipc_control_word words[4] = {
+		{slice_text(first)}, {slice_text(second)}, {slice_text(third)}, {SLICE("all")}};
+	struct ipc_control request = {PROCESS_MAILBOXD, words, 1};
+
+	if (second != NULL)
+		request.word_count = third != NULL ? 3 : 2;
+	if (slice_equal(words[1].text, SLICE("undelete")))
+		request.word_count = 4;
 	struct asked asked;
 
 	s->text_len = 0;
@@ -455,6 +457,17 @@ START_TEST(imapd_changes_copies_and_expunges)
 	a = ask(&s, IPC_EXPUNGE, &expunge, -1);
 	ck_assert_uint_eq(a.payload.expunged.count, 4);
 	ck_assert_uint_eq(inbox_read(&s).exists, 0);
+	ck_assert_int_eq(control(&s, "store", "expunged", "77"), FAULT_OK);
+	ck_assert_ptr_null(strstr(s.text, "email"));
+	expunge.mailbox = 3;
+	expunge.only_deleted = false;
+	a = ask(&s, IPC_EXPUNGE, &expunge, -1);
+	ck_assert_uint_eq(a.payload.expunged.count, 4);
+	ck_assert_int_eq(control(&s, "store", "expunged", "77"), FAULT_OK);
+	ck_assert_ptr_nonnull(strstr(s.text, "email"));
+	ck_assert_int_eq(control(&s, "store", "undelete", "77"), FAULT_OK);
+	ck_assert_str_eq(s.text, "{\"undeleted\":4}");
+	ck_assert_int_eq(control(&s, "store", "undelete", "77"), FAULT_NOT_FOUND);
 	copy.to = 99;
 	ck_assert_int_eq(ask(&s, IPC_COPY, &copy, -1).fault, FAULT_NOT_FOUND);
 	close(l.fd);
