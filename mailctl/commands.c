@@ -15,6 +15,8 @@ static enum status run_account_show(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_account_remove(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
+static enum status run_store_account(
+	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_session_list(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_session_end(
@@ -59,6 +61,10 @@ static enum status run_stop(
 	C("session end", "SESSION", 1, 1, SMTPD, false, run_session_end, "end one of them")        \
 	C("store stat", "", 0, 0, MAILBOXD, false, NULL, "sizes of the store")                     \
 	C("store verify", "", 0, 0, MAILBOXD, false, NULL, "read all mail, check every checksum")  \
+	C("store expunged", "ADDRESS", 1, 1, MAILBOXD, false, run_store_account,                   \
+		"mail of an account that can come back")                                           \
+	C("store undelete", "ADDRESS EMAIL...|all", 2, COMMAND_ANY, MAILBOXD, false,               \
+		run_store_account, "bring it back")                                                \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
 		"the processes, or one's counters")                                                \
 	C("reload", "", 0, 0, MAILD, false, NULL, "read the config again")                         \
@@ -213,6 +219,30 @@ run_account_remove(struct mailctl *mailctl, const struct command *command, const
 		if (status != STATUS_OK)
 			complain("the account is gone, its mail is still in the store");
 		client_reply_clear(&reply);
+	}
+	json_decref(account);
+	return status;
+}
+
+/* The store knows accounts by their ids only: authd tells the one of the address. */
+static enum status
+run_store_account(struct mailctl *mailctl, const struct command *command, const char *const *words,
+	size_t count)
+{
+	const char *lookup[] = {"account", "show", words[2]};
+	const char *asked[CLIENT_WORDS_MAX];
+	struct client_reply reply;
+	enum status status;
+
+	client_ask(mailctl->control, PROCESS_AUTHD, lookup, 3, &reply);
+	json_t *account = client_reply_json(&reply);
+	const char *id = json_string_value(json_object_get(account, "id"));
+	status = client_reply_status(&reply, mailctl->control);
+	client_reply_clear(&reply);
+	if (status == STATUS_OK && id != NULL) {
+		memcpy(asked, words, count * sizeof(asked[0]));
+		asked[2] = id;
+		status = ask_and_print(mailctl, command->target, asked, count);
 	}
 	json_decref(account);
 	return status;
