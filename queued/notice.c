@@ -190,10 +190,14 @@ add_diagnostic(struct writer *w, const struct attempt *a)
 {
 	if (a->fault == FAULT_OK)
 		return;
-	if (a->code != 0)
-		buffer_printf(w->out, "Diagnostic-Code: smtp; %u ", (unsigned)a->code);
-	else
+	if (a->code == 0) {
 		add(w, "Diagnostic-Code: x-pabal; ");
+	} else {
+		buffer_printf(w->out, "Diagnostic-Code: smtp; %u ", (unsigned)a->code);
+		add_clean(w, a->status);
+		if (a->status.len > 0)
+			add(w, " ");
+	}
 	add_clean(w, a->text.len > 0 ? a->text : slice_text(fault_text(a->fault)));
 	add(w, "\r\n");
 }
