@@ -411,23 +411,6 @@ set_hostname(void)
 	return settings_set(&loading->settings, SLICE("hostname"), slice_text(name));
 }
 
-/* What one value alone cannot show. */
-static enum fault
-check_whole(const char *path)
-{
-	if (loading->certificate_count > 0)
-		return FAULT_OK;
-	for (size_t i = 0; i < loading->listen_count; i++) {
-		const struct service_row *row = service_row(loading->listens[i].service);
-
-		if (row->tls_at_once) {
-			file_error("%s: %s needs a certificate section", path, row->name);
-			return FAULT_CONFIG;
-		}
-	}
-	return FAULT_OK;
-}
-
 static enum fault
 load_all(const char *path)
 {
@@ -437,8 +420,6 @@ load_all(const char *path)
 		fault = add_usual_listens();
 	if (fault == FAULT_OK)
 		fault = set_hostname();
-	if (fault == FAULT_OK)
-		fault = check_whole(path);
 	return fault;
 }
 

@@ -87,6 +87,14 @@ class Clients(unittest.TestCase):
     def mbsync(self, config):
         return run("mbsync", "-c", config, "-a", "-V", timeout=600)
 
+    def state(self, user, maildir):
+        """All that a run of mbsync could change: names with flags here, UIDs and flags there."""
+        client = self.suite.imap(user, "INBOX")
+        flags = client.uid("FETCH", "1:*", "(FLAGS)")[1]
+        ahead = client.status("INBOX", "(UIDNEXT)")
+        client.logout()
+        return sorted(p.name for p in maildir.glob("*/*")), flags, ahead
+
     def test_mbsync_two_ways_with_2000_messages(self):
         """Both ways; the second run finds nothing to do."""
         self.need("mbsync")
@@ -110,7 +118,7 @@ class Clients(unittest.TestCase):
         config.write_text(
             f"IMAPAccount a\nHost {host}\nPort {port}\nUser {user}\n"
             f'Pass "{self.suite.account(user)[1]}"\nSSLType IMAPS\nCertificateFile '
-            f"{self.suite.settings['ca_file']}\n\nIMAPStore far\nAccount a\n\nMaildirStore near\n"
+            f"{self.suite.directory}/host.crt\n\nIMAPStore far\nAccount a\n\nMaildirStore near\n"
             f"Path {top}/mail/\nInbox {top}/mail/INBOX\nSubFolders Verbatim\n\nChannel c\nFar :far:\n"
             f"Near :near:\nPatterns INBOX\nCreate Both\nExpunge Both\nSyncState {top}/state/\n")
         # The certificate names the host, not its loopback address: pin it instead.
@@ -119,10 +127,10 @@ class Clients(unittest.TestCase):
         self.assertEqual(len(self.suite.messages(user)), SYNCED)
         files = [p for p in pathlib.Path(maildir).glob("*/*") if p.is_file()]
         self.assertEqual(len(files), SYNCED)
+        before = self.state(user, maildir)
         status, text = self.mbsync(config)
         self.assertEqual(status, 0, text)
-        self.assertEqual(len(self.suite.messages(user)), SYNCED)
-        self.assertRegex(text, r"Far: \+0 \*0 #0\s+Near: \+0 \*0 #0")
+        self.assertEqual(self.state(user, maildir), before)
         # Deletions and flags travel, too.
         files[0].unlink()
         client = self.suite.imap(user, "INBOX")
