@@ -223,17 +223,6 @@ ask(const struct init *init, const char *const *words, size_t count)
 	return status;
 }
 
-/* RFC 5321 4.5.1: postmaster is always there; RFC 2142 4: so is abuse. */
-static enum status
-add_role(const struct init *init, const char *role)
-{
-	char alias[NAME_SIZE + 16];
-	const char *words[] = {"alias", "add", alias, init->address};
-
-	snprintf(alias, sizeof alias, "%s@%s", role, init->domain);
-	return strcmp(alias, init->address) == 0 ? STATUS_OK : ask(init, words, 4);
-}
-
 static enum status
 add_account(const struct init *init, const char *password)
 {
@@ -243,10 +232,6 @@ add_account(const struct init *init, const char *password)
 
 	if (status == STATUS_OK)
 		status = ask(init, account_words, 4);
-	if (status == STATUS_OK)
-		status = add_role(init, "postmaster");
-	if (status == STATUS_OK)
-		status = add_role(init, "abuse");
 	return status;
 }
 
