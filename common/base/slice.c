@@ -75,19 +75,12 @@ slice_find_last(struct slice s, char c)
 size_t
 slice_find(struct slice s, struct slice what)
 {
-	size_t at = 0;
+	const char *at;
 
 	if (what.len == 0)
 		return 0;
-	while (s.len - at >= what.len) {
-		at += slice_find_byte(slice_after(s, at), what.data[0]);
-		if (s.len - at < what.len)
-			break;
-		if (memcmp(s.data + at, what.data, what.len) == 0)
-			return at;
-		at++;
-	}
-	return s.len;
+	at = s.len >= what.len ? memmem(s.data, s.len, what.data, what.len) : NULL;
+	return at != NULL ? (size_t)(at - s.data) : s.len;
 }
 
 struct slice

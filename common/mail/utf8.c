@@ -13,6 +13,8 @@
 
 #include "common/base/ascii.h"
 
+enum { ASCII_BLOCK = 64 };
+
 bool
 utf8_is_ascii(struct slice s)
 {
@@ -87,8 +89,14 @@ ascii_run(struct slice s)
 {
 	size_t i = 0;
 
-	while (i + 8 <= s.len && utf8_is_ascii(slice_make(s.data + i, 8)))
-		i += 8;
+	/* The compiler makes one wide test of the inner loop. */
+	for (; i + ASCII_BLOCK <= s.len; i += ASCII_BLOCK) {
+		uint8_t seen = 0;
+		for (size_t j = 0; j < ASCII_BLOCK; j++)
+			seen |= (uint8_t)s.data[i + j];
+		if (seen >= 0x80)
+			break;
+	}
 	while (i < s.len && !ascii_is_8bit(s.data[i]))
 		i++;
 	return i;
@@ -275,6 +283,26 @@ fold_simply(uint32_t *c)
 		(v >= 0x3041 && v <= 0x3096) || (v >= 0x30a1 && v <= 0x30fa);
 }
 
+/* ASCII letters made small, eight bytes at a time. */
+static void
+lower_ascii(char *to, const char *from, size_t len)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+
+	for (; i + 8 <= len; i += 8) {
+		uint64_t eight;
+		memcpy(&eight, from + i, 8);
+		/* No byte has its top bit set: it shows which are from A on, and which past Z. */
+		uint64_t from_a = eight + each * (0x80 - 'A');
+		uint64_t past_z = eight + each * (0x80 - 'Z' - 1);
+		eight |= ((from_a ^ past_z) & each * 0x80) >> 2;
+		memcpy(to + i, &eight, 8);
+	}
+	for (; i < len; i++)
+		to[i] = ascii_lower(from[i]);
+}
+
 static void
 fold_ascii(struct cursor *c, struct buffer *out)
 {
@@ -283,10 +311,10 @@ fold_ascii(struct cursor *c, struct buffer *out)
 	size_t safe = run == c->rest.len || run == 0 ? run : run - 1;
 	char *to = buffer_reserve(out, safe);
 
-	for (size_t i = 0; to != NULL && i < safe; i++)
-		to[i] = ascii_lower(c->rest.data[i]);
-	if (to != NULL)
+	if (to != NULL) {
+		lower_ascii(to, c->rest.data, safe);
 		buffer_added(out, safe);
+	}
 	c->rest = slice_after(c->rest, safe);
 }
 

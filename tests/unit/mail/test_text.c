@@ -81,6 +81,10 @@ static const struct {
 	const char *rule, *in, *out;
 } folds[] = {
 	{"ASCII", "Hello WORLD", "hello world"},
+	{"beside the letters", "@AZ[`az{ ~AZ@[\x7f", "@az[`az{ ~az@[\x7f"},
+	{"longer than a block, then not ASCII",
+		"0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF-É",
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef-é"},
 	{"Latin", "ÀÉÎ Straße", "àéî strasse"},
 	{"Greek sigma", "ΣΊΣΥΦΟΣ", "σίσυφοσ"},
 	{"Cyrillic", "ПРИВЕТ Ёж", "привет ёж"},
