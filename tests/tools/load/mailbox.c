@@ -78,7 +78,9 @@ work_append(struct worker *w)
 		double start;
 
 		buffer_reset(&message);
-		message_format(&message, index, w->load->size, "second@example.com");
+		message_format(&message,
+			&(struct message_plan){
+				index, w->load->size, "sender@example.net", "to@example.com"});
 		start = load_now_ms();
 		imap_append(&c, w->load->mailbox, buffer_slice(&message));
 		worker_add_latency(w, load_now_ms() - start);
@@ -134,7 +136,9 @@ work_mixed(struct worker *w)
 	unsigned index, messages;
 
 	buffer_init(&message, MESSAGE_MAX);
-	message_format(&message, w->index, MIXED_APPEND_SIZE, "second@example.com");
+	message_format(&message,
+		&(struct message_plan){
+			w->index, MIXED_APPEND_SIZE, "sender@example.net", "to@example.com"});
 	imap_open(&c, w->load, w->load->port, load_account(w->load, w->index));
 	messages = (unsigned)imap_status_messages(&c);
 	if (messages == 0)

@@ -123,13 +123,15 @@ add_lines(struct buffer *out, const char *pool, unsigned index, size_t size)
 }
 
 static void
-add_header(struct buffer *out, unsigned index, const char *recipient)
+add_header(struct buffer *out, const struct message_plan *p)
 {
+	unsigned index = p->index;
+
 	buffer_printf(out,
 		"Received: from relay.example.net (relay.example.net [192.0.2.25])\r\n"
 		"\tby mx.example.com with ESMTPS id 4XyZ%06u\r\n"
 		"\tfor <%s>; Sat, 21 Nov 2026 10:%02u:%02u +0100\r\n"
-		"From: \"Sender %u\" <sender%u@example.net>\r\n"
+		"From: \"Sender %u\" <%s>\r\n"
 		"To: <%s>, \"A second person\" <second@example.com>\r\n"
 		"Cc: Third Person <third@example.com>\r\n"
 		"Subject: Message %u about the matter of %.*s\r\n"
@@ -137,28 +139,28 @@ add_header(struct buffer *out, unsigned index, const char *recipient)
 		"Message-ID: <%u.%ld@example.net>\r\n"
 		"In-Reply-To: <%u.parent@example.net>\r\n"
 		"User-Agent: load\r\nMIME-Version: 1.0\r\n",
-		index, recipient, index / 60 % 60, index % 60, index % 97, index % 97, recipient,
-		index, 20, "correspondence today", index / 60 % 60, index % 60, index, run_number,
-		index / 5);
+		index, p->recipient, index / 60 % 60, index % 60, index % 97, p->sender,
+		p->recipient, index, 20, "correspondence today", index / 60 % 60, index % 60, index,
+		run_number, index / 5);
 }
 
 void
-message_format(struct buffer *out, unsigned index, size_t size, const char *recipient)
+message_format(struct buffer *out, const struct message_plan *p)
 {
 	static const char text_type[] = "Content-Type: text/plain; charset=utf-8\r\n\r\n";
 	static const char boundary[] = "=_next_part_of_the_message";
-	size_t had = buffer_len(out), text, left;
+	size_t had = buffer_len(out), size = p->size, text, left;
 
 	if (size == 0)
-		size = drawn_size(index);
-	add_header(out, index, recipient);
+		size = drawn_size(p->index);
+	add_header(out, p);
 	if (size >= ATTACHMENT_FROM)
 		buffer_printf(out, "Content-Type: multipart/mixed; boundary=\"%s\"\r\n\r\n--%s\r\n",
 			boundary, boundary);
 	buffer_add_text(out, text_type);
 	left = size > buffer_len(out) - had + 400 ? size - (buffer_len(out) - had) : 100;
 	text = size >= ATTACHMENT_FROM ? TEXT_PART : left;
-	add_lines(out, words_pool, index, text);
+	add_lines(out, words_pool, p->index, text);
 	if (size < ATTACHMENT_FROM)
 		return;
 	buffer_printf(out,
@@ -166,6 +168,6 @@ message_format(struct buffer *out, unsigned index, size_t size, const char *reci
 		"Content-Disposition: attachment; filename=\"paper.pdf\"\r\n"
 		"Content-Transfer-Encoding: base64\r\n\r\n",
 		boundary);
-	add_lines(out, base64_pool, index, left - text);
+	add_lines(out, base64_pool, p->index, left - text);
 	buffer_printf(out, "--%s--\r\n", boundary);
 }

@@ -11,10 +11,13 @@
 
 /* Makes the bodies that message_format copies from; call once, before the threads start. */
 void message_prepare(void);
-/*
- * Writes message number `index` of `size` bytes (0: drawn from the mix), CRLF lines, none of them
- * beginning with a dot.
- */
-void message_format(struct buffer *out, unsigned index, size_t size, const char *recipient);
+struct message_plan {
+	unsigned index;
+	size_t size; /* 0: drawn from the mix */
+	const char *sender, *recipient;
+};
+
+/* Writes one, CRLF lines, none of them beginning with a dot. */
+void message_format(struct buffer *out, const struct message_plan *);
 
 #endif

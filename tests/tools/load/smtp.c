@@ -70,14 +70,21 @@ smtp_close(struct connection *c)
 	connection_close(c);
 }
 
+/* A user may send in its own name only. */
+static const char *
+sender_of(const struct load *load)
+{
+	return load->is_submission ? load->accounts[0].address : "sender@example.net";
+}
+
 bool
 smtp_send_envelope(struct connection *c, const struct load *load, const char *recipient)
 {
 	struct slice text;
 	unsigned mail, rcpt, data;
 
-	connection_printf(c, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n",
-		load->is_submission ? load->accounts[0].address : "sender@example.net", recipient);
+	connection_printf(
+		c, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", sender_of(load), recipient);
 	mail = take_reply(c, &text);
 	rcpt = take_reply(c, &text);
 	if (mail < 400 && rcpt >= 500)
@@ -116,8 +123,11 @@ recipient_of(const struct load *load, unsigned index)
 void
 smtp_format(struct buffer *out, const struct load *load, unsigned index)
 {
+	const struct message_plan plan = {
+		index, load->size, sender_of(load), recipient_of(load, index)};
+
 	buffer_reset(out);
-	message_format(out, index, load->size, recipient_of(load, index));
+	message_format(out, &plan);
 	buffer_add_text(out, ".\r\n");
 	if (buffer_fault(out) != FAULT_OK)
 		load_die("message too big");
