@@ -2,7 +2,8 @@
 /*
  * The rights of authd: its user, the directory's files, the folders of the key files for reading,
  * threads for hashing; no network.  Folders and not files, because a renewed certificate is
- * another file; with links resolved, because certbot keeps files elsewhere.
+ * another file; with links resolved, because certbot keeps files elsewhere.  Where the data
+ * directory lies in such a folder, as in a throw-away suite, the files alone.
  */
 #include "common/base/sandbox.h"
 
@@ -32,26 +33,34 @@ add_path(struct path_list *list, char *path, unsigned access)
 		list->paths[list->count++] = (struct sandbox_path){path, access};
 }
 
-/* A file right below the root opens itself only, not everything. */
+/* Is the data directory in this folder?  Then it must not be opened: authd sees no mail. */
+static bool
+holds_data(const char *folder, size_t len, const char *data)
+{
+	return strncmp(folder, data, len) == 0 && (data[len] == '/' || data[len] == '\0');
+}
+
+/* The folder of a key file, or the file alone where the folder has more than keys. */
 static void
-add_folder_of(struct path_list *list, const char *path)
+add_folder_of(struct path_list *list, const char *path, const char *data)
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+	bool alone = len == 0 || holds_data(path, len, data);
 
-	add_path(list, len > 0 ? strndup(path, len) : strdup(path), SANDBOX_READ);
+	add_path(list, alone ? strdup(path) : strndup(path, len), SANDBOX_READ);
 }
 
 /* A file that is missing was complained of when it was read. */
 static void
-add_key_file(struct path_list *list, const char *path)
+add_key_file(struct path_list *list, const char *path, const char *data)
 {
 	char *real = realpath(path, NULL);
 
 	if (real == NULL)
 		return;
-	add_folder_of(list, path);
-	add_folder_of(list, real);
+	add_folder_of(list, path, data);
+	add_folder_of(list, real, data);
 	free(real);
 }
 
@@ -59,6 +68,7 @@ static void
 fill_list(struct path_list *list, struct authd *a)
 {
 	const char *path, *data = daemon_settings(a->daemon)->data_directory;
+	char *real = realpath(data, NULL);
 	size_t size = strlen(data) + sizeof "/directory";
 	char *directory = malloc(size);
 
@@ -66,7 +76,8 @@ fill_list(struct path_list *list, struct authd *a)
 		snprintf(directory, size, "%s/directory", data);
 	add_path(list, directory, SANDBOX_WRITE);
 	for (uint32_t i = 0; (path = keys_path(a->keys, i)) != NULL; i++)
-		add_key_file(list, path);
+		add_key_file(list, path, real != NULL ? real : data);
+	free(real);
 }
 
 enum fault
