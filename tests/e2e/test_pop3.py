@@ -84,7 +84,7 @@ class Pop3(unittest.TestCase):
 
     def test_wrong_password_is_told_with_its_code(self):
         host, port = self.suite.place("pop3s")
-        client = poplib.POP3_SSL(host, port, context=self.suite.tls, timeout=30)
+        client = poplib.POP3_SSL(host, port, context=self.suite.tls_context(), timeout=30)
         client.user(self.suite.bob)
         with self.assertRaises(poplib.error_proto) as caught:
             client.pass_("wrong")
