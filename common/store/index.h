@@ -134,6 +134,7 @@ void index_change_add(struct kv_txn *, struct store_account *, const struct stor
 MUST_USE enum fault index_meta_load(struct kv_txn *, const char *name, uint64_t *value);
 void index_meta_save(struct kv_txn *, const char *name, uint64_t value);
 #define INDEX_META_FORMAT "format"
+#define INDEX_META_STORE "store-id" /* drawn when the store is made; a backup has the same */
 #define INDEX_META_SEGMENT "tail-segment"
 #define INDEX_META_LENGTH "tail-length"
 #define INDEX_META_NEXT_ID "next-id"

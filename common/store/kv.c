@@ -221,6 +221,12 @@ kv_check_readers(struct kv *kv)
 		(void)mdb_reader_check(kv->env, &dead);
 }
 
+enum fault
+kv_copy(struct kv *kv, const char *dir)
+{
+	return fault_of(kv, mdb_env_copy(kv->env, dir));
+}
+
 static enum fault
 reader_start(struct kv *kv, MDB_txn **txn)
 {

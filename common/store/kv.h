@@ -61,6 +61,9 @@ void kv_close(struct kv *);
 /* Frees the slots of readers that died; the writer calls it every minute or so. */
 void kv_check_readers(struct kv *);
 
+/* Writes a consistent copy of the environment, while it is in use, to the empty directory dir. */
+MUST_USE enum fault kv_copy(struct kv *, const char *dir);
+
 /* At most one read and one write transaction of an environment at a time. */
 MUST_USE enum fault kv_begin_read(struct kv *, struct kv_txn *);
 MUST_USE enum fault kv_begin_write(struct kv *, struct kv_txn *);

@@ -151,6 +151,7 @@ index_make(struct store_writer *w)
 		return fault != FAULT_OK ? fault : FAULT_DAMAGED;
 	}
 	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
+	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
 	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
 	tail_save(&w->txn, (struct segment_tail){0});
 	return FAULT_OK;
