@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Commands of mailctl for mailboxd.  Answers are JSON objects. */
 
+#include <limits.h>
+
 #include "common/base/buffer.h"
 #include "common/base/id.h"
 #include "mailboxd/mailboxd.h"
@@ -72,6 +74,25 @@ show_store(struct mailboxd *m, struct ipc_origin origin)
 	answer(origin, &json, fault);
 }
 
+/* For a backup, which mailctl makes itself.  The path is the administrator's own. */
+static void
+show_directory(struct mailboxd *m, struct ipc_origin origin)
+{
+	char path[PATH_MAX];
+	struct buffer json;
+	bool fits = mailboxd_directory(m->daemon, path, sizeof(path));
+
+	buffer_init(&json, JSON_MAX);
+	buffer_add_text(&json, "{\"directory\":\"");
+	for (const char *at = path; fits && *at != '\0'; at++) {
+		if (*at == '"' || *at == '\\')
+			buffer_add_byte(&json, '\\');
+		buffer_add_byte(&json, *at);
+	}
+	buffer_add_text(&json, "\"}");
+	answer(origin, &json, fits ? FAULT_OK : FAULT_TOO_LONG);
+}
+
 static void
 show_account(struct mailboxd *m, struct ipc_origin origin, uint64_t id)
 {
@@ -116,6 +137,8 @@ control_store(struct mailboxd *m, const struct daemon_control *c)
 
 	if (word_is(c, 1, "stat") && c->word_count == 2)
 		show_store(m, c->origin);
+	else if (word_is(c, 1, "where") && c->word_count == 2)
+		show_directory(m, c->origin);
 	else if (word_is(c, 1, "verify") && (c->word_count == 2 || is_named))
 		verify_start(m, c, account);
 	else if (word_is(c, 1, "expunged") && c->word_count == 3 && is_named)
@@ -124,7 +147,8 @@ control_store(struct mailboxd *m, const struct daemon_control *c)
 		expunged_undelete(m, c, account);
 	else
 		daemon_control_done(c->origin, FAULT_SYNTAX,
-			"store stat | store verify [ACCOUNT] | store expunged ACCOUNT | "
+			"store stat | store where | store verify [ACCOUNT] | store expunged "
+			"ACCOUNT | "
 			"store undelete ACCOUNT EMAIL...|all");
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/secret.h"
+#include "mailctl/backup.h"
 #include "mailctl/client.h"
 #include "mailctl/sessions.h"
 
@@ -65,6 +66,10 @@ static enum status run_stop(
 		"mail of an account that can come back")                                           \
 	C("store undelete", "ADDRESS EMAIL...|all", 2, COMMAND_ANY, MAILBOXD, false,               \
 		run_store_account, "bring it back")                                                \
+	C("store backup", "DIRECTORY", 1, 1, MAILBOXD, false, backup_run,                          \
+		"copy all mail there, or what is new since the last time")                         \
+	C("store restore", "BACKUP [STORE]", 1, 2, MAILBOXD, false, restore_run,                   \
+		"make a store from a backup, before the start")                                    \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
 		"the processes, or one's counters")                                                \
 	C("reload", "", 0, 0, MAILD, false, NULL, "read the config again")                         \
