@@ -261,23 +261,34 @@ perform(struct bench *b, enum ipc_type type, const void *payload, int fd, struct
 	}
 }
 
-/* What mailboxd does after a commit. */
 static void
-broadcast(struct bench *b)
+keep_events(struct bench *b)
 {
 	size_t count;
 	const struct store_event *events = writer_events(b->writer, &count);
-	struct store_event copy[64];
 
-	check(count <= 64, "too many events");
+	check(b->event_count + count <= BENCH_EVENTS, "too many events");
 	if (count > 0)
-		memcpy(copy, events, count * sizeof *copy);
+		memcpy(b->events + b->event_count, events, count * sizeof *events);
+	b->event_count += count;
+}
+
+/* What mailboxd does after a commit. */
+static bool
+broadcast(struct bench *b)
+{
+	struct store_event events[BENCH_EVENTS];
+	size_t count = b->event_count;
+
+	memcpy(events, b->events, sizeof events);
+	b->event_count = 0;
 	for (size_t i = 0; i < count; i++)
 		for (unsigned c = 0; c < BENCH_CLIENTS; c++) {
 			struct bench_client *client = &b->clients[c];
-			if (client->is_open && client->session.account == copy[i].account)
-				session_changed(&client->session, copy[i].mailbox);
+			if (client->is_open && client->session.account == events[i].account)
+				session_changed(&client->session, events[i].mailbox);
 		}
+	return count > 0;
 }
 
 /* One request, one batch. */
@@ -294,21 +305,23 @@ ask_writer(
 		check(writer_begin(b->writer) == FAULT_OK, "begin");
 		enum fault own = perform(b, type, payload, fd, p);
 		fault = writer_commit(b->writer);
-		if (fault == FAULT_OK)
-			fault = own;
+		if (fault != FAULT_OK)
+			continue;
+		keep_events(b);
+		fault = own;
 	}
 	return fault;
 }
 
 static enum fault
-check_password(const struct ipc_auth_plain *plain, struct ipc_auth_result *result)
+check_password(struct bench *b, const struct ipc_auth_plain *plain, struct ipc_auth_result *result)
 {
 	bool is_alice = slice_equal_nocase(plain->user, SLICE("alice@example.org"));
 	bool is_bob = slice_equal_nocase(plain->user, SLICE("bob@example.org"));
 	bool is_right = slice_equal(plain->password, SLICE("secret")) ||
 		(is_alice && slice_equal(plain->password, SLICE("w\\ord")));
 
-	result->account = is_alice ? ALICE : BOB;
+	result->account = is_alice ? b->alice : b->bob;
 	result->address = is_alice ? SLICE("alice@example.org") : SLICE("bob@example.org");
 	if (slice_equal(plain->password, SLICE("down")))
 		return FAULT_PEER_LOST;
@@ -317,20 +330,20 @@ check_password(const struct ipc_auth_plain *plain, struct ipc_auth_result *resul
 
 /* The exchange is no real one: the session only carries it. */
 static enum fault
-ask_authd(enum ipc_type type, const void *payload, struct bench_pending *p)
+ask_authd(struct bench *b, enum ipc_type type, const void *payload, struct bench_pending *p)
 {
 	const struct ipc_scram_finish *last = payload;
 
 	switch ((int)type) {
 	case IPC_AUTH_PLAIN:
-		return check_password(payload, &p->payload.auth);
+		return check_password(b, payload, &p->payload.auth);
 	case IPC_SCRAM_START:
 		p->payload.challenge.exchange = 7;
 		p->payload.challenge.message = SLICE("r=abcdef,s=c2FsdA==,i=4096");
 		return FAULT_OK;
 	case IPC_SCRAM_FINISH:
 		check(last->exchange == 7, "another exchange");
-		p->payload.scram.account = ALICE;
+		p->payload.scram.account = b->alice;
 		p->payload.scram.address = SLICE("alice@example.org");
 		p->payload.scram.message = SLICE("v=c2ln");
 		return slice_find(last->message, SLICE("p=cHJvb2Y=")) < last->message.len
@@ -350,7 +363,7 @@ answer_for(struct bench *b, enum process to, enum ipc_type type, const void *pay
 	check(p != NULL, "memory");
 	p->call = ++b->last_call;
 	p->message.fd = -1;
-	p->fault = to == PROCESS_AUTHD ? ask_authd(type, payload, p)
+	p->fault = to == PROCESS_AUTHD ? ask_authd(b, type, payload, p)
 				       : ask_writer(b, type, payload, fd, p);
 	return p;
 }
@@ -441,7 +454,11 @@ bench_open(struct bench *b)
 	memset(b, 0, sizeof *b);
 	b->now_ms = INT64_C(1763700000000);
 	b->clock = (struct clock){fake_now, fake_now, b};
-	snprintf(b->dir, sizeof b->dir, "/tmp/pabal-imap-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+
+	b->alice = ALICE;
+	b->bob = BOB;
+	snprintf(b->dir, sizeof b->dir, "%.30s/pabal-imap-XXXXXX", tmp != NULL ? tmp : "/tmp");
 	check(mkdtemp(b->dir) != NULL, "no temporary directory");
 	check(writer_open(b->dir, &options, &b->writer) == FAULT_OK, "no store");
 	b->core.reader = writer_reader(b->writer);
@@ -584,10 +601,7 @@ bench_run(struct bench *b)
 		for (unsigned i = 0; i < BENCH_CLIENTS; i++)
 			if (b->clients[i].is_open)
 				moved |= step(&b->clients[i]);
-		broadcast(b);
-		/* Events are told once. */
-		check(writer_begin(b->writer) == FAULT_OK, "begin");
-		check(writer_commit(b->writer) == FAULT_OK, "commit");
+		moved |= broadcast(b);
 	}
 }
 
@@ -637,6 +651,5 @@ bench_deliver(struct bench *b, uint64_t account, const char *mailbox, struct sli
 	check(ask_writer(b, IPC_APPEND, &append, package.fd, &p) == FAULT_OK, "append");
 	check(p.result.fault == FAULT_OK, "append");
 	package_clear(&package);
-	broadcast(b);
 	bench_run(b);
 }

@@ -12,7 +12,7 @@
 #include "common/store/writer.h"
 #include "imapd/session.h"
 
-enum { BENCH_CLIENTS = 4 };
+enum { BENCH_CLIENTS = 4, BENCH_EVENTS = 64 };
 
 struct bench_pending;
 struct bench;
@@ -34,6 +34,9 @@ struct bench {
 	struct clock clock;
 	int64_t now_ms;
 	struct bench_client clients[BENCH_CLIENTS];
+	struct store_event events[BENCH_EVENTS]; /* committed, not yet told */
+	size_t event_count;
+	uint64_t alice, bob; /* account ids */
 	uint64_t last_call;
 	bool mailboxd_is_down;
 	bool scram_started;
@@ -46,7 +49,7 @@ struct bench_options {
 	uint64_t size_max, memory_max; /* 0: large */
 };
 
-/* Aborts the test program when there is no store to be made. */
+/* Below TMPDIR or /tmp; aborts the test program when no store can be made. */
 void bench_open(struct bench *);
 void bench_close(struct bench *);
 /* A client connects; its greeting is in the output. */
