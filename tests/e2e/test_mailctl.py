@@ -2,6 +2,7 @@
 """mailctl against a whole suite: what an administrator does, and what it says when it cannot."""
 
 import poplib
+import socket
 import unittest
 
 from suite import CommandFailed, Suite, wait_until
@@ -114,6 +115,33 @@ class MailctlTest(unittest.TestCase):
         text = self.ctl("status", json_wanted=False)
         for word in ("state: running", "mailboxd", "restarts", "pop3s"):
             self.assertIn(word, text)
+
+    def test_reload_moves_a_listener_and_keeps_sessions(self):
+        pop3, imap = self.suite.pop3("bob"), self.suite.imap("alice")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            new = probe.getsockname()[1]
+        old = self.suite.settings["pop3s"]["port"]
+        with open(self.suite.settings["config"]) as config:
+            text = config.read()
+        for _ in range(3):
+            for one, other in ((old, new), (new, old)):
+                with open(self.suite.settings["config"], "w") as out:
+                    out.write(text.replace(":%d\"" % old, ":%d\"" % other))
+                self.ctl("reload")
+                self.suite.settings["pop3s"]["port"] = other
+                wait_until(lambda: self.can_connect(other), "the new listener")
+                wait_until(lambda: not self.can_connect(one), "the end of the old one")
+        pop3.noop()
+        imap.noop()
+        self.assertTrue(self.log_in(*self.suite.account("alice")))
+
+    def can_connect(self, port):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=30).close()
+            return True
+        except ConnectionRefusedError:
+            return False
 
     def test_the_store_is_verified(self):
         self.suite.deliver("alice@example.org", "Subject: x\n\n%s\n" % ("y" * 5000))
