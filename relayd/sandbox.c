@@ -72,5 +72,6 @@ relayd_sandbox(struct daemon *daemon, void *state)
 	r->dns = dns_open(daemon_base(daemon), daemon_settings(daemon)->resolver);
 	if (r->dns == NULL)
 		return FAULT_DNS;
+	daemon_sandbox_user(daemon, &sandbox);
 	return sandbox_enter(&sandbox);
 }

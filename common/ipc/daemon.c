@@ -171,7 +171,8 @@ on_peer_lost(void *arg, struct ipc_link *link, enum fault fault)
 	struct daemon *d = arg;
 	struct ipc_peer peer = {(uint32_t)ipc_link_process(link), ipc_link_instance(link)};
 
-	log_info("link to %s/%u lost: %s", process_name(ipc_link_process(link)), peer.instance,
+	/* That a process has ended is maild's to log. */
+	log_debug("link to %s/%u lost: %s", process_name(ipc_link_process(link)), peer.instance,
 		fault_text(fault));
 	/* Whoever breaks the rules may be broken into: maild restarts it (style: nobody dies of
 	 * someone else's bytes). */
