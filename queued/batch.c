@@ -6,7 +6,7 @@
 
 #include "common/base/log.h"
 
-enum { COMMIT_TRIES = 8, MUST_RETRY_MS = 1000 };
+enum { COMMIT_TRIES = 8, MUST_RETRY_MS = 1000, RESULT_WAIT_MS = 5 };
 
 struct batch {
 	struct spool *spool;
@@ -202,7 +202,8 @@ wait_again(struct batch *b, struct change *c)
 	*b->last = c;
 	b->last = &c->next;
 	b->count++;
-	event_add(b->soon, &delay);
+	if (!evtimer_pending(b->soon, NULL))
+		event_add(b->soon, &delay);
 }
 
 static void
@@ -303,16 +304,23 @@ batch_free(struct batch *b)
 	free(b);
 }
 
+/*
+ * Somebody waits for the answer to a submission, and nobody for a result: a result alone lets some
+ * milliseconds pass, in which others come to share the commit.
+ */
 void
 batch_add(struct batch *b, struct change *c)
 {
-	struct timeval now = {0, 0};
+	struct timeval now = {0, 0}, soon = {0, RESULT_WAIT_MS * 1000};
 
 	c->next = NULL;
 	*b->last = c;
 	b->last = &c->next;
 	b->count++;
-	event_add(b->soon, &now);
+	if (!c->must)
+		event_add(b->soon, &now);
+	else if (!evtimer_pending(b->soon, NULL))
+		event_add(b->soon, &soon);
 }
 
 unsigned

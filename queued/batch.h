@@ -59,7 +59,8 @@ struct batch *batch_new(
 	struct event_base *, struct spool *, void (*committed)(void *arg), void *arg);
 /* Drops what waits, without done(). */
 void batch_free(struct batch *);
-/* Takes the change over; it is committed at the end of this turn of the loop. */
+/* Takes the change over; it is committed at the end of this turn of the loop, a mere result some
+ * milliseconds later. */
 void batch_add(struct batch *, struct change *);
 /* Changes that wait for a commit. */
 unsigned batch_waiting(const struct batch *);
