@@ -99,10 +99,9 @@ class Crash(unittest.TestCase):
     def kill(self, suite, victim):
         try:
             if victim == "all":
-                for process in suite.status()["processes"]:
-                    if process["name"] != "maild":
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(process["pid"], signal.SIGKILL)
+                for pid in suite.pids():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             else:
                 suite.kill_workers(victim)
         except CommandFailed:
