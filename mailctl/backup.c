@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Backups of the mail store.  mailctl reads the store itself, as a reader beside the others, so
- * that mailboxd needs no right to write anywhere else; it must run as root, or as the one user of
- * a suite without root.
+ * Backups of the mail store, and its last resort.  mailctl reads the store itself, as a reader
+ * beside the others, so that mailboxd needs no right to write anywhere else; it must run as root,
+ * or as the one user of a suite without root.
  */
 #include "mailctl/backup.h"
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/store/backup.h"
+#include "common/store/salvage.h"
 #include "mailctl/client.h"
 
 #define STORE_DIRECTORY MAILCTL_DATA "/store"
@@ -93,4 +94,32 @@ restore_run(struct mailctl *mailctl, const struct command *command, const char *
 {
 	(void)command;
 	return copy_run(mailctl, words[2], count > 3 ? words[3] : STORE_DIRECTORY, false);
+}
+
+enum status
+salvage_run(struct mailctl *mailctl, const struct command *command, const char *const *words,
+	size_t count)
+{
+	const char *store = count > 2 ? words[2] : STORE_DIRECTORY;
+	struct salvage_counts c;
+	enum fault fault = store_salvage(store, &clock_system, &c);
+
+	(void)command;
+	if (fault == FAULT_EXISTS) {
+		complain("%s has an index: to give it up, move index/data.mdb away", store);
+		return STATUS_FAILED;
+	}
+	if (fault != FAULT_OK) {
+		complain("%s: %s", store, fault_text(fault));
+		return STATUS_FAILED;
+	}
+	json_t *answer = json_pack("{s:I, s:I, s:I, s:I}", "messages", (json_int_t)c.messages,
+		"bodies", (json_int_t)c.bodies, "lost", (json_int_t)c.lost, "skipped_bytes",
+		(json_int_t)c.skipped);
+	if (mailctl->json)
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+	else
+		print_json(answer);
+	json_decref(answer);
+	return STATUS_OK;
 }

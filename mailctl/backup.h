@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* "store backup" and "store restore": copies of the store, made by mailctl itself. */
+/* "store backup", "store restore" and "store salvage": what mailctl does to a store by itself. */
 #ifndef MAILCTL_BACKUP_H
 #define MAILCTL_BACKUP_H
 
@@ -10,6 +10,10 @@ enum status backup_run(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 /* BACKUP [STORE]: STORE must hold no store; it gets the owner of its directory. */
 enum status restore_run(
+	struct mailctl *, const struct command *, const char *const *words, size_t count);
+
+/* [STORE]: rebuilds a lost index from the segments, while nobody uses the store. */
+enum status salvage_run(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 
 #endif

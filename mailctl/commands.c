@@ -70,6 +70,8 @@ static enum status run_stop(
 		"copy all mail there, or what is new since the last time")                         \
 	C("store restore", "BACKUP [STORE]", 1, 2, MAILBOXD, false, restore_run,                   \
 		"make a store from a backup, before the start")                                    \
+	C("store salvage", "[STORE]", 0, 1, MAILBOXD, false, salvage_run,                          \
+		"rebuild a lost index from the segments, before the start")                        \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
 		"the processes, or one's counters")                                                \
 	C("reload", "", 0, 0, MAILD, false, NULL, "read the config again")                         \
@@ -302,13 +304,14 @@ static enum status
 run_stop(struct mailctl *mailctl, const struct command *command, const char *const *words,
 	size_t count)
 {
+	int maild = client_open_maild(mailctl->control);
 	enum status status = ask_and_print(mailctl, command->target, words, count);
 
-	if (status == STATUS_OK && client_wait_end(mailctl->control, END_MS) != FAULT_OK) {
-		complain("maild does not end");
-		return STATUS_FAILED;
-	}
-	return status;
+	if (client_wait_end(maild, status == STATUS_OK ? END_MS : 0) == FAULT_OK ||
+		status != STATUS_OK)
+		return status;
+	complain("maild does not end");
+	return STATUS_FAILED;
 }
 
 static enum status

@@ -122,21 +122,55 @@ segments_remove(struct segments *s, uint32_t segment)
 	return FAULT_OK;
 }
 
+static enum fault
+list_open(const struct segments *s, DIR **list)
+{
+	int copy = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*list = copy >= 0 ? fdopendir(copy) : NULL;
+	if (*list != NULL)
+		return FAULT_OK;
+	enum fault fault = fault_from_errno(errno);
+	if (copy >= 0)
+		close(copy);
+	return fault;
+}
+
+enum fault
+segments_last(struct segments *s, struct segment_tail *tail)
+{
+	char name[SEGMENT_NAME_SIZE];
+	struct stat status;
+	DIR *list;
+	enum fault fault = list_open(s, &list);
+
+	*tail = (struct segment_tail){0};
+	if (fault != FAULT_OK)
+		return fault;
+	for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+		uint32_t segment;
+		if (segment_name_parse(slice_text(entry->d_name), &segment) &&
+			segment > tail->segment)
+			tail->segment = segment;
+	}
+	closedir(list);
+	if (tail->segment == 0)
+		return FAULT_OK;
+	if (fstatat(s->dir, segment_name(tail->segment, name), &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return fault_from_errno(errno);
+	tail->length = (uint64_t)status.st_size / SEGMENT_ALIGN * SEGMENT_ALIGN;
+	return FAULT_OK;
+}
+
 /* Removes every segment file past the tail's. */
 static enum fault
 later_remove(struct segments *s, uint32_t last)
 {
-	enum fault fault = FAULT_OK;
-	int copy = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
-	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+	DIR *list;
+	enum fault fault = list_open(s, &list);
 
-	if (list == NULL) {
-		fault = fault_from_errno(errno);
-		if (copy >= 0)
-			close(copy);
+	if (fault != FAULT_OK)
 		return fault;
-	}
-	rewinddir(list);
 	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
 		uint32_t segment;
 		if (segment_name_parse(slice_text(entry->d_name), &segment) && segment > last)

@@ -77,6 +77,8 @@ void segments_close(struct segments *);
 /* Cuts off everything past the tail, later files included.  FAULT_DAMAGED when files are shorter.
  */
 MUST_USE enum fault segments_recover(struct segments *, struct segment_tail);
+/* The last segment file there is and its length (cut down to a multiple of 8). */
+MUST_USE enum fault segments_last(struct segments *, struct segment_tail *);
 /* Writes one record at the tail; nothing is durable yet.  On a fault the tail stays. */
 MUST_USE enum fault segments_append(
 	struct segments *, const struct segment_record *, struct segment_place *);

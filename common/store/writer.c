@@ -128,6 +128,18 @@ tail_save(struct kv_txn *txn, struct segment_tail tail)
 	index_meta_save(txn, INDEX_META_LENGTH, tail.length);
 }
 
+/* For salvage: the tail is the end of the last file there is. */
+static enum fault
+all_segments_take(struct store_writer *w)
+{
+	struct segment_tail tail;
+	enum fault fault = segments_last(w->segments, &tail);
+
+	if (fault == FAULT_OK)
+		tail_save(&w->txn, tail);
+	return fault;
+}
+
 /*
  * A new index beside segments that hold mail means that the index was lost: nothing may be cut
  * off then.
@@ -146,15 +158,16 @@ index_make(struct store_writer *w)
 		return fault;
 	fault = segment_files_size(files, 1, &size);
 	segment_files_close(files);
-	if (fault != FAULT_NOT_FOUND && (fault != FAULT_OK || size > 0)) {
+	if (!w->salvaging && fault != FAULT_NOT_FOUND && (fault != FAULT_OK || size > 0)) {
 		log_error("store: %s/index is empty, but there are segments: not touched", w->dir);
 		return fault != FAULT_OK ? fault : FAULT_DAMAGED;
 	}
 	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
 	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
 	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
-	tail_save(&w->txn, (struct segment_tail){0});
-	return FAULT_OK;
+	if (!w->salvaging)
+		tail_save(&w->txn, (struct segment_tail){0});
+	return w->salvaging ? all_segments_take(w) : FAULT_OK;
 }
 
 /* Older formats are brought up to date here; there is none yet. */
@@ -207,14 +220,16 @@ options_complete(struct store_options *o)
 		o->changes_max = CHANGES_MAX;
 }
 
-enum fault
-writer_open(const char *dir, const struct store_options *options, struct store_writer **writer)
+static enum fault
+open_either(const char *dir, const struct store_options *options, bool salvaging,
+	struct store_writer **writer)
 {
 	struct store_writer *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return FAULT_NOMEM;
 	w->lock = -1;
+	w->salvaging = salvaging;
 	w->options = *options;
 	options_complete(&w->options);
 	w->dir = slice_dup(slice_text(dir));
@@ -235,6 +250,19 @@ writer_open(const char *dir, const struct store_options *options, struct store_w
 	}
 	*writer = w;
 	return FAULT_OK;
+}
+
+enum fault
+writer_open(const char *dir, const struct store_options *options, struct store_writer **writer)
+{
+	return open_either(dir, options, false, writer);
+}
+
+enum fault
+writer_open_salvage(
+	const char *dir, const struct store_options *options, struct store_writer **writer)
+{
+	return open_either(dir, options, true, writer);
 }
 
 void

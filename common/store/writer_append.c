@@ -218,25 +218,35 @@ segment_write(struct store_writer *w, struct appending *a, const struct writer_t
 	return FAULT_OK;
 }
 
+void
+writer_message_add(
+	struct store_writer *w, struct writer_place *place, const struct writer_arrival *arrival)
+{
+	const struct store_message *m = arrival->message;
+	struct index_email email = {1, m->account, m->body_id, arrival->prefix};
+	struct store_change change = {STORE_CHANGE_NEW, m->mailbox, m->modseq, m->uid, m->uid};
+
+	index_message_save(&w->txn, m);
+	index_email_save(&w->txn, m->email_id, &email);
+	place->account.modseq = m->modseq;
+	place->mailbox.highest_modseq = m->modseq;
+	if (m->uid >= place->mailbox.uidnext)
+		place->mailbox.uidnext = m->uid + 1;
+	writer_count_add(&place->account, &place->mailbox, m);
+	writer_change(w, &place->account, &change);
+	writer_place_save(w, place);
+}
+
 static void
 landing_write(struct store_writer *w, struct appending *a, const struct writer_target *t,
 	struct landing *l)
 {
-	struct store_message *m = &l->message;
-	struct index_email email = {1, m->account, a->body_id, t->prefix};
-	struct store_change change = {STORE_CHANGE_NEW, m->mailbox, m->modseq, m->uid, m->uid};
+	struct writer_arrival arrival = {&l->message, t->prefix};
 
-	m->body_id = a->body_id;
-	m->body = a->handle;
-	index_message_save(&w->txn, m);
-	index_email_save(&w->txn, m->email_id, &email);
-	thread_tie(w, a->request, m);
-	l->place.account.modseq = m->modseq;
-	l->place.mailbox.highest_modseq = m->modseq;
-	l->place.mailbox.uidnext++;
-	writer_count_add(&l->place.account, &l->place.mailbox, m);
-	writer_change(w, &l->place.account, &change);
-	writer_place_save(w, &l->place);
+	l->message.body_id = a->body_id;
+	l->message.body = a->handle;
+	thread_tie(w, a->request, &l->message);
+	writer_message_add(w, &l->place, &arrival);
 	a->body.references++;
 }
 
@@ -265,22 +275,23 @@ target_append(struct store_writer *w, struct appending *a, struct writer_target 
 	return w->txn.fault;
 }
 
-static void
-body_write(struct store_writer *w, const struct appending *a)
+void
+writer_body_add(struct store_writer *w, uint64_t body_id, const struct index_body *body,
+	struct slice structure)
 {
-	struct index_key key = index_key_id(a->body_id);
+	struct index_key key = index_key_id(body_id);
 	struct index_segment segment = {0};
-	enum fault fault = index_segment_load(&w->txn, a->body.place.segment, &segment);
+	enum fault fault = index_segment_load(&w->txn, body->place.segment, &segment);
 
 	if (fault == FAULT_DAMAGED) {
 		kv_fail(&w->txn, fault);
 		return;
 	}
-	segment.live_bytes += a->body.place.length;
+	segment.live_bytes += body->place.length;
 	segment.live_records++;
-	index_segment_save(&w->txn, a->body.place.segment, &segment);
-	index_body_save(&w->txn, a->body_id, &a->body);
-	kv_put(&w->txn, INDEX_STRUCTURES, index_key_slice(&key), a->request->structure);
+	index_segment_save(&w->txn, body->place.segment, &segment);
+	index_body_save(&w->txn, body_id, body);
+	kv_put(&w->txn, INDEX_STRUCTURES, index_key_slice(&key), structure);
 }
 
 void
@@ -302,5 +313,5 @@ writer_append(struct store_writer *w, struct writer_append *request)
 			t->fault = target_append(w, &a, t);
 	}
 	if (a.body.references > 0)
-		body_write(w, &a);
+		writer_body_add(w, a.body_id, &a.body, request->structure);
 }

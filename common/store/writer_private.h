@@ -9,6 +9,7 @@
 struct store_writer {
 	char *dir;
 	struct store_options options;
+	bool salvaging; /* segments without an index are what we came for */
 	int lock; /* writer.lock: one writer at a time */
 	struct kv *kv;
 	struct segments *segments;
@@ -24,6 +25,10 @@ struct store_writer {
 	size_t event_size; /* allocated */
 	struct store_message *gathered; /* GATHER_MAX, made when first needed */
 };
+
+/* writer_open for salvage: an index is made, and all segments are taken as committed. */
+MUST_USE enum fault writer_open_salvage(
+	const char *dir, const struct store_options *, struct store_writer **);
 
 /* The next modification sequence of an account. */
 static inline uint64_t
@@ -88,6 +93,19 @@ void writer_message_expunge(
 /* All messages of a mailbox, at most max of them; true when none is left. */
 MUST_USE enum fault writer_mailbox_empty(
 	struct store_writer *, struct writer_place *, size_t max, bool *empty);
+/* Where an appended message goes, and what its record says of the body. */
+struct writer_arrival {
+	const struct store_message *message;
+	struct slice prefix;
+};
+/* Writes message, email, counters and change; saves the place.  modseq and uid are the message's.
+ */
+void writer_message_add(
+	struct store_writer *, struct writer_place *, const struct writer_arrival *);
+/* Writes a body that has just been appended, and counts it in its segment. */
+void writer_body_add(
+	struct store_writer *, uint64_t body_id, const struct index_body *, struct slice structure);
+
 /* Makes a mailbox record below parent (0: the top); the caller saves the account. */
 struct writer_child {
 	uint32_t parent;
