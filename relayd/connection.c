@@ -43,6 +43,7 @@ connection_free(struct connection *c)
 	if (c->stream != NULL)
 		stream_abort(c->stream, FAULT_OK);
 	smtp_client_clear(&c->client);
+	free(c->hostname);
 	free(c);
 }
 
@@ -67,8 +68,12 @@ static void
 start_client(struct connection *c)
 {
 	struct host *h = c->host;
+
+	/* The setting may change before EHLO is said. */
+	free(c->hostname);
+	c->hostname = slice_dup(slice_text(daemon_settings(h->relayd->daemon)->hostname));
 	struct smtp_client_options options = {
-		.hostname = slice_text(daemon_settings(h->relayd->daemon)->hostname),
+		.hostname = slice_text(c->hostname),
 		.tls = h->tls,
 		.no_tls = h->no_tls_until_ms > clock_mono_ms(&clock_system),
 		.allow_plain_auth = is_loopback(c),

@@ -17,6 +17,7 @@ struct connection {
 	struct host *host;
 	struct connection *next;
 	struct stream *stream;
+	char *hostname; /* ours, as this connection says it */
 	struct smtp_client client;
 	struct line_reader reader;
 	struct job *job; /* whose message is being sent */

@@ -15,6 +15,7 @@ struct session {
 	struct smtpd *smtpd;
 	struct connection *connection;
 	struct smtp core;
+	char *hostname; /* as greeted with: the setting may change meanwhile */
 	struct intake intake;
 	struct front_login login;
 	uint64_t call; /* to authd or queued; 0: none */
@@ -267,7 +268,7 @@ setup_of(struct session *c)
 	const struct settings *settings = settings_of(c);
 
 	return (struct smtp_setup){
-		.hostname = settings->hostname,
+		.hostname = c->hostname,
 		.submission = c->connection->port->kind != IPC_SERVICE_SMTP,
 		.tls = stream_is_tls(c->connection->stream),
 		.tls_offered = service_has_tls(c->smtpd->front.service),
@@ -303,6 +304,11 @@ opened(struct connection *connection, void *arg)
 		return NULL;
 	c->smtpd = arg;
 	c->connection = connection;
+	c->hostname = slice_dup(slice_text(settings_of(c)->hostname));
+	if (c->hostname == NULL) {
+		free(c);
+		return NULL;
+	}
 	connection->session = c;
 	intake_init(&c->intake, c->smtpd);
 	struct smtp_setup setup = setup_of(c);
@@ -363,6 +369,7 @@ on_closed(void *session, enum fault why)
 	front_login_cancel(&c->login);
 	smtp_clear(&c->core);
 	intake_drop(&c->intake);
+	free(c->hostname);
 	free(c);
 }
 
