@@ -13,7 +13,7 @@
 #include "common/base/bytes.h"
 #include "tests/unit/store/fixture.h"
 
-enum { KILLS = 120, NUMBERS_MAX = 20000 };
+enum { KILLS = 100, NUMBERS_MAX = 20000 };
 
 /* What the writer says after a commit (and 'x' before it begins to expunge). */
 struct said {
@@ -290,6 +290,8 @@ END_TEST
 
 UNIT(crash)
 {
+	/* Hundreds of syncs, on whatever disk there is. */
+	tcase_set_timeout(tc, 600);
 	unit_add(tc, a_killed_writer_loses_nothing_that_it_acknowledged);
 	unit_add(tc, a_full_segment_disk_is_a_temporary_fault_of_that_message);
 	unit_add(tc, a_full_index_disk_fails_the_batch_and_nothing_of_it_happened);

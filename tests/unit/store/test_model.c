@@ -319,5 +319,7 @@ END_TEST
 
 UNIT(model)
 {
+	/* Hundreds of syncs, on whatever disk there is. */
+	tcase_set_timeout(tc, 600);
 	unit_add(tc, random_operations_match_a_naive_model);
 }
