@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -154,16 +155,31 @@ client_reply_status(const struct client_reply *reply, const char *socket_path)
 	return reply->fault == FAULT_PEER_LOST ? STATUS_NOT_RUNNING : STATUS_FAILED;
 }
 
-enum fault
-client_wait_end(const char *socket_path, int64_t timeout_ms)
+int
+client_open_maild(const char *socket_path)
 {
-	struct pollfd poller = {.fd = client_connect(socket_path), .events = 0};
+	int fd = client_connect(socket_path);
+	struct ucred listener = {0};
+	socklen_t len = sizeof listener;
+	int pidfd = -1;
+
+	if (fd < 0)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) == 0)
+		pidfd = (int)syscall(SYS_pidfd_open, listener.pid, 0);
+	close(fd);
+	return pidfd;
+}
+
+enum fault
+client_wait_end(int pidfd, int timeout_ms)
+{
+	struct pollfd poller = {.fd = pidfd, .events = POLLIN};
 	int ended;
 
-	if (poller.fd < 0)
+	if (pidfd < 0)
 		return FAULT_OK;
-	/* maild closes its connections when everything else has ended. */
-	ended = poll(&poller, 1, (int)timeout_ms);
-	close(poller.fd);
+	ended = poll(&poller, 1, timeout_ms);
+	close(pidfd);
 	return ended > 0 ? FAULT_OK : FAULT_TIMEOUT;
 }

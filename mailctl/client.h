@@ -24,8 +24,10 @@ void client_reply_clear(struct client_reply *);
 json_t *client_reply_json(const struct client_reply *);
 /* The exit status that the reply means; complains when it is not STATUS_OK. */
 enum status client_reply_status(const struct client_reply *, const char *socket_path);
-/* Waits until maild at this socket is gone. */
-MUST_USE enum fault client_wait_end(const char *socket_path, int64_t timeout_ms);
+/* A pidfd of the maild that listens there, or -1. */
+int client_open_maild(const char *socket_path);
+/* Waits until that process has ended, and closes the pidfd.  FAULT_TIMEOUT; -1 is fine. */
+MUST_USE enum fault client_wait_end(int pidfd, int timeout_ms);
 /* Returns an AF_UNIX connection or -1. */
 int client_connect(const char *socket_path);
 

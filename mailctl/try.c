@@ -6,12 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "mailctl/client.h"
 #include "mailctl/launch.h"
 #include "mailctl/suite.h"
@@ -247,24 +245,6 @@ begin(struct wish *wish)
 	return status;
 }
 
-/* maild holds a lock on the data directory until its last instruction. */
-static bool
-wait_unlocked(const char *data)
-{
-	int64_t deadline = clock_mono_ms(&clock_system) + END_MS;
-	int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool unlocked = fd < 0;
-
-	while (!unlocked && clock_mono_ms(&clock_system) < deadline) {
-		unlocked = flock(fd, LOCK_EX | LOCK_NB) == 0;
-		if (!unlocked)
-			launch_pause(10);
-	}
-	if (fd >= 0)
-		close(fd);
-	return unlocked;
-}
-
 static enum status
 stop_suite(struct wish *wish)
 {
@@ -280,10 +260,11 @@ stop_suite(struct wish *wish)
 	}
 	suite_load(suite);
 	suite->is_temporary = json_is_true(json_object_get(suite->settings, "temporary"));
-	client_ask(suite_path(suite, "control", path), PROCESS_MAILD, words, 1, &reply);
+	int maild = client_open_maild(suite_path(suite, "control", path));
+	client_ask(path, PROCESS_MAILD, words, 1, &reply);
 	status = client_reply_status(&reply, path);
 	client_reply_clear(&reply);
-	if (!wait_unlocked(suite_path(suite, "data", path))) {
+	if (client_wait_end(maild, END_MS) != FAULT_OK) {
 		complain("maild does not end");
 		return STATUS_FAILED;
 	}
