@@ -18,7 +18,7 @@
 enum { MAILD_FD = 3, PEERS_MAX = 256, CONTROL_CHUNK = 32 * 1024, FLUSH_MS = 1000 };
 
 struct waiting_peer {
-	enum process process;
+	struct ipc_peer peer;
 	int fd;
 };
 
@@ -183,15 +183,19 @@ on_peer_lost(void *arg, struct ipc_link *link, enum fault fault)
 }
 
 static void
-peer_add(struct daemon *d, enum process process, int fd)
+peer_add(struct daemon *d, const struct ipc_peer *peer, int fd)
 {
+	enum process process = (enum process)peer->process;
 	struct ipc_link_events events = {on_peer_up, on_peer_message, on_peer_lost, NULL, d};
 
 	for (unsigned i = 0; i < PEERS_MAX; i++) {
 		if (d->peers[i] != NULL)
 			continue;
 		d->peers[i] = ipc_link_new(d->base, fd, d->spec->process, process, &events);
-		if (d->peers[i] == NULL)
+		/* Told before its HELLO comes: two instances may be replaced in one turn. */
+		if (d->peers[i] != NULL)
+			ipc_link_expect(d->peers[i], peer->instance);
+		else
 			log_error("no memory for the link to %s", process_name(process));
 		return;
 	}
@@ -220,10 +224,10 @@ take_peer(struct daemon *d, struct ipc_message *message)
 		return;
 	if (d->open) {
 		peer_replace(d, peer);
-		peer_add(d, (enum process)peer->process, ipc_message_take_fd(message));
+		peer_add(d, peer, ipc_message_take_fd(message));
 	} else if (d->waiting_count < PEERS_MAX) {
-		d->waiting[d->waiting_count++] = (struct waiting_peer){
-			(enum process)peer->process, ipc_message_take_fd(message)};
+		d->waiting[d->waiting_count++] =
+			(struct waiting_peer){*peer, ipc_message_take_fd(message)};
 	}
 }
 
@@ -381,8 +385,10 @@ start(struct daemon *d)
 	if (fault != FAULT_OK)
 		return fault;
 	d->open = true;
-	for (unsigned i = 0; i < d->waiting_count; i++)
-		peer_add(d, d->waiting[i].process, d->waiting[i].fd);
+	for (unsigned i = 0; i < d->waiting_count; i++) {
+		peer_replace(d, &d->waiting[i].peer);
+		peer_add(d, &d->waiting[i].peer, d->waiting[i].fd);
+	}
 	d->waiting_count = 0;
 	return ipc_send_READY(d->maild, 0, &ready, -1);
 }

@@ -47,6 +47,7 @@ struct ipc_link {
 	int fd;
 	enum process self, other;
 	uint32_t instance;
+	bool instance_known;
 	bool greeted;
 	bool was_full;
 	bool broken; /* no more reading or writing */
@@ -100,6 +101,20 @@ uint32_t
 ipc_link_instance(const struct ipc_link *link)
 {
 	return link->instance;
+}
+
+void
+ipc_link_expect(struct ipc_link *link, uint32_t instance)
+{
+	link->instance = instance;
+	link->instance_known = true;
+}
+
+void
+ipc_link_expect(struct ipc_link *link, uint32_t instance)
+{
+	link->instance = instance;
+	link->expected = true;
 }
 
 void
@@ -387,7 +402,8 @@ accept_hello(struct ipc_link *link, const struct ipc_message *message)
 	const struct ipc_hello *hello = message->payload;
 
 	if (message->type != IPC_HELLO || hello->table_hash != ipc_table_hash() ||
-		hello->process != (uint32_t)link->other)
+		hello->process != (uint32_t)link->other ||
+		(link->instance_known && hello->instance != link->instance))
 		return false;
 	link->greeted = true;
 	link->instance = hello->instance;

@@ -66,7 +66,10 @@ void ipc_link_free(struct ipc_link *);
 uint64_t ipc_link_id(const struct ipc_link *);
 struct ipc_link *ipc_link_find(uint64_t id);
 enum process ipc_link_process(const struct ipc_link *); /* the other side */
-uint32_t ipc_link_instance(const struct ipc_link *); /* from its HELLO */
+/* Which instance of it: from its HELLO, unless ipc_link_expect has said so before. */
+uint32_t ipc_link_instance(const struct ipc_link *);
+/* A HELLO of another instance breaks the rules. */
+void ipc_link_expect(struct ipc_link *, uint32_t instance);
 void ipc_link_set_instance(uint32_t self); /* sent in every HELLO of this process */
 bool ipc_link_is_full(const struct ipc_link *);
 /* Writes what is queued now, blocking at most timeout_ms; for the last words before exit. */

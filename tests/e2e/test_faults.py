@@ -120,6 +120,16 @@ class DeadProcesses(unittest.TestCase):
         for name in ("authd", "queued", "deliverd", "mailboxd", "smtpd", "imapd", "pop3d", "relayd"):
             self.assertIn(b"Subject: after " + name.encode(), found)
 
+    def test_workers_killed_together_are_all_wired_again(self):
+        for _ in range(8):
+            for name in ("imapd", "smtpd", "mailboxd"):
+                self.suite.kill_workers(name)
+            self.suite.wait_running()
+            # Connections spread over the workers: every one of them must work.
+            for _ in range(8):
+                wait_until(lambda: self.send("wired"), "mail goes on", 5)
+                self.suite.imap("bob", "INBOX").logout()
+
     def test_a_process_that_hangs_is_a_temporary_error_not_a_hang_of_all(self):
         self.suite.kill_workers("authd", signal.SIGSTOP)
         try:
