@@ -263,6 +263,15 @@ is_host_postmaster(const struct directory *d, const struct address *normal)
 		slice_equal(normal->domain, slice_text(d->hostname));
 }
 
+/* user@[192.0.2.1] names a host by its address: no domain of ours. */
+static bool
+is_at_literal(struct slice text)
+{
+	struct address parsed;
+
+	return address_parse(text, &parsed) == FAULT_OK && domain_is_literal(parsed.domain);
+}
+
 static enum fault
 walk(struct expansion_state *s, struct slice text, struct slice detail, int depth)
 {
@@ -276,6 +285,8 @@ walk(struct expansion_state *s, struct slice text, struct slice detail, int dept
 	}
 	if (slice_equal_nocase(text, SLICE("postmaster")))
 		return walk_any_postmaster(s, depth);
+	if (depth == 0 && is_at_literal(text))
+		return FAULT_NOT_LOCAL;
 	enum fault fault = directory_normal_address(d, text, s->with->arena, &normal);
 	if (fault == FAULT_OK)
 		fault = directory_load_domain(s->with->txn, normal.domain, &domain);
