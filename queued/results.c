@@ -79,12 +79,13 @@ tally_open(struct tally *t, struct flight *f, uint32_t more)
 static void
 tally_drop(struct tally *t)
 {
-	struct flight *f = t->flight;
+	struct queued *q = t->flight->queued;
 
 	spool_abort(&t->txn);
 	change_free(t->change);
-	flight_end(f);
-	dispatch_after(f->queued, SCHEDULE_SOON_MS);
+	flight_end(t->flight);
+	dispatch_after(q, SCHEDULE_SOON_MS);
+	queued_check_idle(q);
 }
 
 /* The bytes of the message for a notice; empty when they cannot be read. */
@@ -132,16 +133,12 @@ tally_close(struct tally *t)
 {
 	enum fault fault = add_notices(t);
 
-	spool_abort(&t->txn);
 	if (fault != FAULT_OK) {
-		struct flight *f = t->flight;
-
 		log_error("cannot write a notice: %s", fault_text(fault));
-		change_free(t->change);
-		flight_end(f);
-		dispatch_after(f->queued, SCHEDULE_SOON_MS);
+		tally_drop(t);
 		return;
 	}
+	spool_abort(&t->txn);
 	batch_add(t->flight->queued->batch, t->change);
 }
 
