@@ -167,7 +167,10 @@ fork_child(struct child *child, const int fds[2])
 	child->started_at = clock_mono_ms(&clock_system);
 	child->link = ipc_link_new(
 		child->maild->base, fds[0], PROCESS_MAILD, child->row->process, &events);
-	return child->link != NULL ? FAULT_OK : FAULT_NOMEM;
+	if (child->link == NULL)
+		return FAULT_NOMEM;
+	ipc_link_expect(child->link, child->instance);
+	return FAULT_OK;
 }
 
 enum fault

@@ -111,13 +111,6 @@ ipc_link_expect(struct ipc_link *link, uint32_t instance)
 }
 
 void
-ipc_link_expect(struct ipc_link *link, uint32_t instance)
-{
-	link->instance = instance;
-	link->expected = true;
-}
-
-void
 ipc_link_set_instance(uint32_t self)
 {
 	own_instance = self;
