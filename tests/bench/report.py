@@ -20,7 +20,7 @@ def machine(directory):
                           text=True)
     return {"cores": len(os.sched_getaffinity(0)), "cpu": cpu, "memory_gib": memory,
             "kernel": platform.release().split("-")[0], "file_system": kind.stdout.strip(),
-            "fsync_ms": round(fsync_ms(directory), 3)}
+            "fsync_ms": round(fsync_ms(directory), 3), "load": round(os.getloadavg()[0], 1)}
 
 
 def fsync_ms(directory):
