@@ -8,6 +8,7 @@
 #include "common/base/secret.h"
 #include "mailctl/backup.h"
 #include "mailctl/client.h"
+#include "mailctl/dns.h"
 #include "mailctl/sessions.h"
 
 enum { END_MS = 120000 };
@@ -23,6 +24,8 @@ static enum status run_session_list(
 static enum status run_session_end(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_status(
+	struct mailctl *, const struct command *, const char *const *words, size_t count);
+static enum status run_dns(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
 static enum status run_stop(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);
@@ -74,6 +77,7 @@ static enum status run_stop(
 		"rebuild a lost index from the segments, before the start")                        \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
 		"the processes, or one's counters")                                                \
+	C("dns", "DOMAIN", 1, 1, MAILD, false, run_dns, "the DNS records that a domain needs")     \
 	C("reload", "", 0, 0, MAILD, false, NULL, "read the config again")                         \
 	C("stop", "", 0, 0, MAILD, false, run_stop, "end the suite, and wait for that")
 
@@ -298,6 +302,32 @@ run_status(struct mailctl *mailctl, const struct command *command, const char *c
 		return STATUS_USAGE;
 	}
 	return ask_and_print(mailctl, target, words, 1);
+}
+
+/* The host's name is maild's; the records are the same for every domain. */
+static enum status
+run_dns(struct mailctl *mailctl, const struct command *command, const char *const *words,
+	size_t count)
+{
+	static const char *const question[] = {"status"};
+	struct client_reply reply;
+	json_t *status, *records = NULL;
+	enum status outcome;
+
+	client_ask(mailctl->control, command->target, question, 1, &reply);
+	outcome = client_reply_status(&reply, mailctl->control);
+	status = client_reply_json(&reply);
+	const char *hostname = json_string_value(json_object_get(status, "hostname"));
+	if (hostname != NULL)
+		records = dns_records(words[count - 1], hostname);
+	if (mailctl->json)
+		print_reply(mailctl, &reply, records);
+	else
+		dns_print(records);
+	json_decref(records);
+	json_decref(status);
+	client_reply_clear(&reply);
+	return outcome;
 }
 
 static enum status

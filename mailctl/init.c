@@ -13,6 +13,7 @@
 #include "common/base/secret.h"
 #include "mailctl/certificate.h"
 #include "mailctl/client.h"
+#include "mailctl/dns.h"
 #include "mailctl/launch.h"
 
 enum { READY_MS = 120000, CERTIFICATE_DAYS = 3650, USER_ID_BASE = 61000, NAME_SIZE = 320 };
@@ -238,23 +239,16 @@ add_account(const struct init *init, const char *password)
 static void
 print_outcome(const struct init *init, const char *password)
 {
-	const char *d = init->domain, *h = init->hostname;
+	json_t *records = dns_records(init->domain, init->hostname);
 
 	printf("The suite runs.\n\n  account   %s\n  password  %s\n  config    %s\n\n",
 		init->address, password, init->config);
-	printf("Publish these DNS records:\n\n"
-	       "%s.  MX   10 %s.\n"
-	       "%s.  A    (the IPv4 address of this host; AAAA likewise)\n"
-	       "%s.  TXT  \"v=spf1 mx -all\"\n"
-	       "_dmarc.%s.  TXT  \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"\n",
-		d, h, h, d, d, d);
-	printf("_submissions._tcp.%s.  SRV  0 1 465 %s.\n"
-	       "_imaps._tcp.%s.  SRV  0 1 993 %s.\n"
-	       "_pop3s._tcp.%s.  SRV  10 1 995 %s.\n",
-		d, h, d, h, d, h);
+	printf("Publish these DNS records:\n\n");
+	dns_print(records);
+	json_decref(records);
 	printf("\nThe address's reverse record (PTR) should be %s.\n"
 	       "The certificate signs itself: put one that clients trust at\n%s and %s.\n",
-		h, init->chain, init->key);
+		init->hostname, init->chain, init->key);
 }
 
 static enum status

@@ -80,6 +80,9 @@ struct maild {
 	struct control *control;
 };
 
+/* sandbox.c: gives up what root does not need here. */
+MUST_USE enum fault maild_sandbox(void);
+
 /* users.c: who the processes run as.  Logs what is missing. */
 MUST_USE enum fault users_resolve(struct maild *);
 

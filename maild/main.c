@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -72,8 +70,10 @@ find_programs(struct maild *m)
 static enum fault
 open_everything(struct maild *m)
 {
-	enum fault fault = users_resolve(m);
+	enum fault fault = maild_sandbox();
 
+	if (fault == FAULT_OK)
+		fault = users_resolve(m);
 	if (fault == FAULT_OK)
 		fault = directories_prepare(m);
 	if (fault == FAULT_OK)
@@ -161,9 +161,6 @@ main(int argc, char **argv)
 	} else {
 		if (log_level_parse(m.config.settings.log_level, &level))
 			log_set_level(level);
-		/* Files of the store are for their owner and its group, never for others. */
-		umask(0007);
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		status = run(&m);
 	}
 	config_clear(&m.config);

@@ -143,6 +143,13 @@ class MailctlTest(unittest.TestCase):
         except ConnectionRefusedError:
             return False
 
+    def test_dns_records_are_shown(self):
+        records = {(r["name"], r["type"]): r["value"] for r in self.ctl("dns", "example.net")}
+        self.assertEqual(records["example.net.", "MX"], "10 mail.example.org.")
+        self.assertEqual(records["_imaps._tcp.example.net.", "SRV"], "0 1 993 mail.example.org.")
+        self.assertIn("v=spf1", records["example.net.", "TXT"])
+        self.assertIn("mailto:postmaster@example.net", records["_dmarc.example.net.", "TXT"])
+
     def test_the_store_is_verified(self):
         self.suite.deliver("alice@example.org", "Subject: x\n\n%s\n" % ("y" * 5000))
         self.assertEqual(self.ctl("store", "stat")["messages"], 1)

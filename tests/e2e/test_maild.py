@@ -63,6 +63,19 @@ class MaildTest(unittest.TestCase):
                 self.assertNotEqual(
                     os.stat(os.path.join(suite.directory, "data", name)).st_uid, 0)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_maild_keeps_few_of_roots_rights(self):
+        with self.suite() as suite:
+            with open("/proc/%d/status" % suite.pids("maild")[0]) as status:
+                fields = dict(line.split(":", 1) for line in status)
+            kept = int(fields["CapEff"], 16)
+            self.assertEqual(fields["NoNewPrivs"].strip(), "1")
+            # Among others: no ptrace, raw sockets, modules, mounts, network administration.
+            for capability in (12, 13, 16, 19, 21, 25, 38, 39):
+                self.assertFalse(kept >> capability & 1, capability)
+                self.assertFalse(int(fields["CapBnd"], 16) >> capability & 1, capability)
+            self.assertTrue(kept >> 10 & 1, "the right to low ports")
+
     def test_a_dead_process_comes_back_and_is_wired_again(self):
         with self.suite() as suite:
             for name in ("authd", "mailboxd", "smtpd"):
@@ -269,7 +282,7 @@ class MaildTest(unittest.TestCase):
                                    text=True, check=False)
             try:
                 self.assertEqual(first.returncode, 0, first.stdout)
-                for text in ("you@example.org", "password", "MX   10 mail.example.org",
+                for text in ("you@example.org", "password", "MX  10 mail.example.org",
                              "v=spf1", "v=DMARC1", "_imaps._tcp"):
                     self.assertIn(text, first.stdout)
                 key = os.stat(os.path.join(directory, "etc", "host.key"))
