@@ -11,7 +11,7 @@
 #include "mailctl/dns.h"
 #include "mailctl/sessions.h"
 
-enum { END_MS = 120000 };
+enum { END_MS = 150000 };
 
 static enum status run_account_show(
 	struct mailctl *, const struct command *, const char *const *words, size_t count);

@@ -16,7 +16,7 @@
 
 enum {
 	READY_MS = 120000, /* a sanitizer build under load takes its time */
-	END_MS = 120000,
+	END_MS = 150000,
 	START_TRIES = 5,
 	HOSTNAME_SIZE = 300
 };

@@ -20,7 +20,7 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_LAST_MS = 30000,
 	BACKOFF_RESET_MS = 10000, /* a process that lived so long starts again at once */
-	STOP_STAGE_MS = 15000, /* then SIGKILL */
+	STOP_STAGE_MS = 25000, /* more than FRONT_SHUTDOWN_MS; then SIGKILL */
 	LINK_LOST_MS = 5000, /* a process without its link has so long to end by itself */
 };
 
