@@ -387,17 +387,31 @@ const struct session_calls imapd_session_calls = {
 	.refusal = refusal,
 };
 
+static void
+tell_client(struct imap_client *client, uint32_t mailbox)
+{
+	if (client->is_finished)
+		return;
+	session_changed(&client->session, mailbox);
+	if (session_wants_turn(&client->session))
+		queue_turn(client);
+}
+
 void
 imapd_account_changed(struct imapd *imapd, uint64_t account, uint32_t mailbox)
 {
 	struct imap_client *client = *bucket_of(imapd, account);
 
-	while (client != NULL) {
-		struct imap_client *next = client->next_of_account;
-		if (client->session.account == account && !client->is_finished) {
-			session_changed(&client->session, mailbox);
-			pump(client);
-		}
-		client = next;
-	}
+	for (; client != NULL; client = client->next_of_account)
+		if (client->session.account == account)
+			tell_client(client, mailbox);
+}
+
+void
+imapd_all_changed(struct imapd *imapd)
+{
+	for (size_t i = 0; i < IMAPD_ACCOUNT_BUCKETS; i++)
+		for (struct imap_client *client = imapd->by_account[i]; client != NULL;
+			client = client->next_of_account)
+			tell_client(client, 0);
 }

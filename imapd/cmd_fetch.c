@@ -109,7 +109,7 @@ write_envelope(struct fetched *f)
 	if (load_structure(f))
 		imap_envelope_format(&f->structure, 0, &style, &f->s->out);
 	else
-		write_nil(f);
+		buffer_add_text(&f->s->out, "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
 }
 
 static void
@@ -264,7 +264,14 @@ static bool
 write_atts(struct fetched *f, const struct fetch_att *att)
 {
 	for (; att != NULL; att = att->next) {
-		if (!write_att(f, att)) {
+		bool is_whole = write_att(f, att);
+		/* Many items of one message can be as long as one long text. */
+		if (is_whole && att->next != NULL && buffer_len(&f->s->out) >= SESSION_OUT_SLICE) {
+			f->fetch->is_sending = true;
+			f->fetch->left = 0;
+			is_whole = false;
+		}
+		if (!is_whole) {
 			f->fetch->att = att;
 			return false;
 		}
@@ -320,11 +327,7 @@ resume_message(struct imap_session *s)
 {
 	struct imap_fetch *fetch = s->fetch;
 	struct flag_names names = {.is_loaded = false};
-	struct fetched f = {.s = s,
-		.fetch = fetch,
-		.message = &fetch->message,
-		.names = &names,
-		.has_content = true};
+	struct fetched f = {.s = s, .fetch = fetch, .message = &fetch->message, .names = &names};
 
 	if (fetch->att->next != NULL)
 		buffer_add_byte(&s->out, ' ');
@@ -354,7 +357,7 @@ send_rest(struct imap_session *s)
 {
 	struct imap_fetch *fetch = s->fetch;
 
-	if (!write_piece(s, fetch)) {
+	if (fetch->left > 0 && !write_piece(s, fetch)) {
 		hang_up(s);
 		return;
 	}

@@ -208,9 +208,16 @@ join_patterns(const struct list_arguments *list, struct list_names *names)
 		names->fault = FAULT_BUDGET;
 		return;
 	}
-	for (size_t i = 0; i < list->pattern_count; i++)
-		if (join_pattern(list, i, names->arena, &names->patterns[names->pattern_count]))
-			names->pattern_count++;
+	size_t bytes = 0;
+	for (size_t i = 0; i < list->pattern_count; i++) {
+		struct slice *pattern = &names->patterns[names->pattern_count];
+		if (!join_pattern(list, i, names->arena, pattern))
+			continue;
+		bytes += pattern->len;
+		names->pattern_count++;
+	}
+	if (bytes > LIST_PATTERNS_BYTES_MAX)
+		names->fault = FAULT_LIMIT;
 }
 
 static bool

@@ -187,6 +187,8 @@ cmd_login(struct imap_session *s)
 		return;
 	}
 	check_password(s, user, password);
+	/* An escaped one lies in the arena. */
+	secret_wipe((void *)(uintptr_t)password.data, password.len);
 }
 
 static void follow(struct imap_session *, enum sasl_step);

@@ -42,6 +42,8 @@ prepare_text(struct imap_session *s, struct search_key *key)
 	struct buffer utf8, folded;
 	enum fault fault;
 
+	if (++s->search->needles > SEARCH_TEXTS_MAX)
+		return FAULT_LIMIT;
 	buffer_init(&utf8, NEEDLE_MAX);
 	buffer_init(&folded, NEEDLE_MAX);
 	if (charset.len == 0)

@@ -36,6 +36,8 @@ MUST_USE enum fault imapd_start_turns(struct imapd *);
 void imapd_stop_turns(struct imapd *);
 /* Something of the account has changed: whoever idles there is told. */
 void imapd_account_changed(struct imapd *, uint64_t account, uint32_t mailbox);
+/* Hints may have been lost: everybody looks. */
+void imapd_all_changed(struct imapd *);
 
 /* on_mailboxd.c */
 void on_changed(struct daemon *, void *state, struct ipc_link *, struct ipc_message *);

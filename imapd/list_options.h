@@ -10,7 +10,10 @@
 #include "common/store/store.h"
 #include "imapd/grammar.h"
 
-enum { LIST_PATTERNS_MAX = 100 };
+enum {
+	LIST_PATTERNS_MAX = 100,
+	LIST_PATTERNS_BYTES_MAX = 4096, /* of all patterns together */
+};
 
 enum list_option {
 	LIST_SUBSCRIBED = 1,

@@ -74,6 +74,15 @@ show_status(const struct imapd *imapd, struct ipc_origin origin)
 	buffer_clear(&json);
 }
 
+/* What mailboxd said while the link was down is lost. */
+static void
+peer_up_imapd(struct daemon *daemon, void *state, struct ipc_link *link)
+{
+	(void)daemon;
+	if (ipc_link_process(link) == PROCESS_MAILBOXD)
+		imapd_all_changed(state);
+}
+
 static void
 control_imapd(struct daemon *daemon, void *state, const struct daemon_control *control)
 {
@@ -125,6 +134,7 @@ main(int argc, char **argv)
 		.sandbox = imapd_sandbox,
 		.open = open_imapd,
 		.reconfigure = reconfigure_imapd,
+		.peer_up = peer_up_imapd,
 		.control = control_imapd,
 		.shutdown = shutdown_imapd,
 		.close = close_imapd,

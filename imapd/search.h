@@ -34,6 +34,7 @@ struct imap_search {
 	struct search_scan scan;
 	struct buffer text, folded; /* scratch */
 	size_t needle_max; /* bytes of the longest folded text */
+	size_t needles; /* how many texts */
 	struct uid_set found; /* for ESEARCH: numbers as they are told */
 	uint32_t count, min, max;
 	enum fault fault; /* the first one met */

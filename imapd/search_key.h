@@ -50,6 +50,8 @@ struct search_key {
 	bool found; /* while one message is looked at: the text is in its body */
 };
 
+enum { SEARCH_TEXTS_MAX = 100 }; /* texts looked for by one command */
+
 enum search_result { SEARCH_MIN = 1, SEARCH_MAX = 2, SEARCH_RESULT_ALL = 4, SEARCH_COUNT = 8 };
 
 struct search_arguments {

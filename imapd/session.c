@@ -142,10 +142,16 @@ session_input(struct imap_session *s, struct slice input)
 	return used;
 }
 
+static bool
+has_news_for_idler(const struct imap_session *s)
+{
+	return s->await == IMAP_AWAIT_END_OF_IDLE && s->has_hint;
+}
+
 bool
 session_wants_turn(const struct imap_session *s)
 {
-	return s->await == IMAP_AWAIT_TURN;
+	return s->await == IMAP_AWAIT_TURN || has_news_for_idler(s);
 }
 
 bool
@@ -159,6 +165,8 @@ void
 session_turn(struct imap_session *s)
 {
 	begin_turn(s);
+	if (has_news_for_idler(s))
+		idle_tell_changes(s);
 	drive(s);
 }
 
@@ -178,13 +186,8 @@ session_answer(struct imap_session *s, uint64_t call, const struct ipc_answer *a
 void
 session_changed(struct imap_session *s, uint32_t mailbox)
 {
-	if (s->await != IMAP_AWAIT_END_OF_IDLE || s->view.mailbox == 0)
-		return;
-	if (mailbox != 0 && mailbox != s->view.mailbox)
-		return;
-	begin_turn(s);
-	idle_tell_changes(s);
-	drive(s);
+	if (s->view.mailbox != 0 && (mailbox == 0 || mailbox == s->view.mailbox))
+		s->has_hint = true;
 }
 
 void
@@ -235,7 +238,11 @@ session_timed_out(struct imap_session *s)
 void
 session_shutdown(struct imap_session *s)
 {
-	session_bye(s, "Server is shutting down");
+	/* What mailboxd is doing for it will be done: the client should hear of it. */
+	if (s->await == IMAP_AWAIT_ANSWER || s->await == IMAP_AWAIT_TURN)
+		s->is_closing = true;
+	else
+		session_bye(s, "Server is shutting down");
 }
 
 void
@@ -308,6 +315,8 @@ session_reply(struct imap_session *s, enum imap_reply reply)
 	reply_format(reply, &line, &s->out);
 	end_command(s);
 	count_bad(s, reply_is_bad(reply));
+	if (s->is_closing)
+		session_bye(s, "Server is shutting down");
 }
 
 static bool

@@ -48,6 +48,9 @@ struct imap_core {
 	uint64_t message_memory_used;
 	unsigned login_failures_max; /* per connection */
 	bool plaintext_login; /* over loopback, without TLS */
+	/* The last RECENT_CLAIM: many sessions may learn of the same message at once. */
+	uint64_t claimed_account;
+	uint32_t claimed_mailbox, claimed_uid;
 	uint64_t commands, dropped_answers; /* counters */
 };
 
@@ -100,6 +103,8 @@ struct imap_session {
 	enum imap_state state;
 	enum imap_await await;
 	bool is_tls, has_tls, is_loopback;
+	bool has_hint; /* the selected mailbox may have changed */
+	bool is_closing; /* say BYE when the command is done */
 	enum ipc_service service;
 	char remote[48]; /* the client's address */
 	unsigned bad_count, login_failures;
@@ -154,7 +159,7 @@ bool session_wants_turn(const struct imap_session *);
 /* The client has sent a part of a command: the rest is on its way. */
 bool session_has_partial_command(const struct imap_session *);
 void session_answer(struct imap_session *, uint64_t call, const struct ipc_answer *);
-/* Something in the account has changed; mailbox 0: in any. */
+/* Something in the account has changed; mailbox 0: in any.  An idling session wants a turn. */
 void session_changed(struct imap_session *, uint32_t mailbox);
 void session_tls_started(struct imap_session *);
 /* Nothing was heard for long. */

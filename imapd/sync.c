@@ -111,6 +111,7 @@ sync_learn(struct imap_session *s)
 	struct store_mailbox mailbox;
 
 	s->synced = true;
+	s->has_hint = false;
 	drop_told(view);
 	if (view->mailbox == 0 || reader_begin(s->core->reader) != FAULT_OK)
 		return;
@@ -245,9 +246,17 @@ static void
 claim_recent(struct imap_session *s)
 {
 	struct ipc_recent_claim claim = {s->account, s->view.mailbox};
+	struct imap_core *core = s->core;
+	uint32_t uid = view_last_uid(&s->view);
 
-	if (!s->view.read_only)
-		s->effects->tell(s->shell, PROCESS_MAILBOXD, IPC_RECENT_CLAIM, &claim);
+	if (s->view.read_only ||
+		(core->claimed_account == s->account && core->claimed_mailbox == s->view.mailbox &&
+			core->claimed_uid == uid))
+		return;
+	core->claimed_account = s->account;
+	core->claimed_mailbox = s->view.mailbox;
+	core->claimed_uid = uid;
+	s->effects->tell(s->shell, PROCESS_MAILBOXD, IPC_RECENT_CLAIM, &claim);
 }
 
 static void

@@ -154,6 +154,63 @@ START_TEST(many_messages_are_told_in_slices)
 }
 END_TEST
 
+START_TEST(many_items_of_one_message_are_sent_in_slices)
+{
+	struct bench *b = open_with(0);
+	struct bench_client *c = &b->clients[0];
+	struct buffer command;
+	unsigned slices;
+
+	append_big(b, 1000);
+	buffer_init(&command, 1024 * 1024);
+	buffer_add_text(&command, "c FETCH 1 (UID");
+	for (int i = 0; i < 300; i++)
+		buffer_add_text(&command, " BODY.PEEK[TEXT]<0.50000>");
+	buffer_add_text(&command, " RFC822.SIZE)\r\n");
+	size_t most = run_slices(c, buffer_slice(&command), &slices);
+	ck_assert_uint_lt(most, (size_t)SESSION_OUT_SLICE * 2);
+	struct slice out = buffer_slice(&c->output);
+	ck_assert_uint_gt(out.len, 300 * 50000);
+	ck_assert(slice_find(slice_after(out, out.len - 100), SLICE(" RFC822.SIZE ")) < 100);
+	buffer_clear(&command);
+	close_it(b);
+}
+END_TEST
+
+START_TEST(a_shutdown_waits_for_the_answer)
+{
+	struct bench *b = open_with(1);
+	struct bench_client *c = &b->clients[0];
+
+	ck_assert_uint_gt(session_input(&c->session, SLICE("c STORE 1 +FLAGS \\Seen\r\n")), 0);
+	session_shutdown(&c->session);
+	ck_assert(!c->is_closed);
+	bench_run(b);
+	ck_assert(c->is_closed);
+	ck_assert_slice_eq(buffer_slice(&c->output),
+		"* 1 FETCH (FLAGS (\\Seen \\Recent))\r\nc OK STORE completed.\r\n"
+		"* BYE Server is shutting down.\r\n");
+	close_it(b);
+}
+END_TEST
+
+START_TEST(a_hint_while_idle_is_being_told_is_not_lost)
+{
+	struct bench *b = open_with(1);
+	struct bench_client *c = &b->clients[0];
+
+	bench_send(b, 0, SLICE("c IDLE\r\n"), 0);
+	buffer_reset(&c->output);
+	session_changed(&c->session, 0);
+	ck_assert(session_wants_turn(&c->session));
+	session_turn(&c->session);
+	ck_assert(!session_wants_turn(&c->session));
+	session_changed(&c->session, c->session.view.mailbox + 1);
+	ck_assert(!session_wants_turn(&c->session));
+	close_it(b);
+}
+END_TEST
+
 START_TEST(what_comes_with_starttls_in_the_clear_does_not_count)
 {
 	struct bench *b = calloc(1, sizeof *b);
@@ -202,6 +259,9 @@ UNIT(session)
 	unit_add(tc, a_long_text_is_sent_in_pieces);
 	unit_add(tc, a_search_finds_what_lies_across_pieces_and_slices);
 	unit_add(tc, many_messages_are_told_in_slices);
+	unit_add(tc, many_items_of_one_message_are_sent_in_slices);
+	unit_add(tc, a_shutdown_waits_for_the_answer);
+	unit_add(tc, a_hint_while_idle_is_being_told_is_not_lost);
 	unit_add(tc, what_comes_with_starttls_in_the_clear_does_not_count);
 	unit_add(tc, an_idle_session_keeps_little);
 	unit_add(tc, a_late_answer_is_dropped);
