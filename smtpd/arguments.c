@@ -98,7 +98,7 @@ xtext_decode(struct slice xtext, struct arena *arena, struct slice *text)
 		decoded[n++] = byte;
 	}
 	*text = slice_make(decoded, n);
-	return true;
+	return utf8_is_valid(*text);
 }
 
 /* One parameter: name and, with "=", a value. */

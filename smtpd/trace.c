@@ -3,6 +3,7 @@
 #include "common/base/id.h"
 #include "common/mail/address.h"
 #include "common/mail/date.h"
+#include "common/mail/utf8.h"
 #include "smtpd/commands.h"
 
 enum { TRACE_MAX = 2048 };
@@ -38,7 +39,10 @@ add_client(struct buffer *out, const struct smtp *s)
 	struct cursor c = cursor_of(hello);
 	struct slice domain;
 
-	if ((take_domain(&c, &domain) || take_address_literal(&c, &domain)) && cursor_at_end(&c))
+	/* RFC 6531 3.7.3: a header of ASCII only, unless the client says otherwise. */
+	bool readable = s->envelope.smtputf8 || utf8_is_ascii(hello);
+	if (readable && (take_domain(&c, &domain) || take_address_literal(&c, &domain)) &&
+		cursor_at_end(&c))
 		buffer_add_slice(out, domain);
 	else
 		add_literal(out, &s->setup.peer);
