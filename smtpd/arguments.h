@@ -29,7 +29,7 @@ struct rcpt_arguments {
 };
 
 struct smtp_arguments {
-	struct arena *arena; /* of the message, for what must be decoded */
+	struct arena *arena; /* of the command, for what must be decoded */
 	struct slice text; /* HELO, EHLO, VRFY, HELP, NOOP */
 	struct mail_arguments mail;
 	struct rcpt_arguments rcpt;

@@ -103,7 +103,8 @@ void
 commands_perform(struct smtp *s, struct slice line)
 {
 	struct cursor c = cursor_of(line);
-	struct smtp_arguments arguments = {.arena = &s->arena};
+	struct arena scratch;
+	struct smtp_arguments arguments = {.arena = &scratch};
 	struct slice verb = take_run(&c, is_verb);
 	const struct command *command = find_command(verb);
 
@@ -111,6 +112,7 @@ commands_perform(struct smtp *s, struct slice line)
 		on_unknown(s, verb);
 		return;
 	}
+	arena_init(&scratch, 2 * SMTP_LINE_MAX);
 	enum smtp_reply reply = command->parse(&c, &arguments);
 	if (reply == REPLY_NONE)
 		reply = permit(s, command);
@@ -118,6 +120,7 @@ commands_perform(struct smtp *s, struct slice line)
 		smtp_say_error(s, reply, slice_text(command->syntax));
 	else
 		command->perform(s, &arguments);
+	arena_clear(&scratch);
 }
 
 static bool

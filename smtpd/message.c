@@ -8,8 +8,8 @@
 #include "common/mail/date.h"
 #include "common/mail/header.h"
 
-static void
-fail(struct message *m, enum fault fault)
+void
+message_fail(struct message *m, enum fault fault)
 {
 	if (m->fault != FAULT_OK)
 		return;
@@ -25,7 +25,7 @@ send(struct message *m, struct slice bytes)
 		return;
 	enum fault fault = m->setup.sink->write(m->setup.sink_arg, bytes);
 	if (fault != FAULT_OK)
-		fail(m, fault);
+		message_fail(m, fault);
 }
 
 static bool
@@ -124,7 +124,7 @@ finish_header(struct message *m)
 
 	m->header_done = true;
 	if (header_received_count(section) > MESSAGE_HOPS_MAX) {
-		fail(m, FAULT_MAIL_LOOP);
+		message_fail(m, FAULT_MAIL_LOOP);
 		return;
 	}
 	/* Room for a full header section and what comes before it. */
@@ -138,7 +138,7 @@ finish_header(struct message *m)
 	if (!is_header)
 		buffer_add_text(&front, "\r\n");
 	if (buffer_fault(&front) != FAULT_OK)
-		fail(m, buffer_fault(&front));
+		message_fail(m, buffer_fault(&front));
 	send(m, buffer_slice(&front));
 	send(m, held);
 	buffer_clear(&front);
@@ -165,7 +165,7 @@ hold(struct message *m, struct slice bytes)
 
 	buffer_add_slice(&m->header, fits);
 	if (buffer_fault(&m->header) != FAULT_OK) {
-		fail(m, buffer_fault(&m->header));
+		message_fail(m, buffer_fault(&m->header));
 		return;
 	}
 	bool complete = header_is_complete(m, before);
@@ -173,7 +173,7 @@ hold(struct message *m, struct slice bytes)
 		return;
 	/* Without its whole header section a submission cannot be judged. */
 	if (!complete && m->setup.submission) {
-		fail(m, FAULT_TOO_LONG);
+		message_fail(m, FAULT_TOO_LONG);
 		return;
 	}
 	finish_header(m);
@@ -187,7 +187,7 @@ on_bytes(void *arg, struct slice bytes)
 
 	m->size += bytes.len;
 	if (m->size > m->setup.size_max)
-		fail(m, FAULT_TOO_BIG);
+		message_fail(m, FAULT_TOO_BIG);
 	if (m->fault != FAULT_OK)
 		return;
 	if (m->header_done)
@@ -227,7 +227,7 @@ message_finish(struct message *m)
 	if (m->fault == FAULT_OK && !m->header_done)
 		finish_header(m);
 	if (m->data.bare)
-		fail(m, FAULT_SYNTAX);
+		message_fail(m, FAULT_SYNTAX);
 	return m->fault;
 }
 

@@ -56,6 +56,8 @@ MUST_USE enum fault message_begin(struct message *, const struct message_setup *
 size_t message_decode(struct message *, struct slice bytes, bool *ended);
 /* Bytes of a chunk. */
 void message_pass(struct message *, struct slice bytes);
+/* Drops the message; the first fault is kept and told at its end. */
+void message_fail(struct message *, enum fault);
 /* After the last byte: the fault of the message, if any; then it is dropped already. */
 MUST_USE enum fault message_finish(struct message *);
 /* Frees and drops; accepts a zeroed struct, twice. */

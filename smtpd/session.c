@@ -17,6 +17,7 @@ struct session {
 	struct smtp core;
 	char *hostname; /* as greeted with: the setting may change meanwhile */
 	struct intake intake;
+	uint64_t held; /* smtp_held, as counted in smtpd.bytes_held */
 	struct front_login login;
 	uint64_t call; /* to authd or queued; 0: none */
 	uint64_t seen_progress;
@@ -243,6 +244,17 @@ send_replies(struct session *c)
 	buffer_clear(&c->core.out);
 }
 
+/* Envelopes and header sections count against the same budget as messages. */
+static void
+count_held(struct session *c)
+{
+	uint64_t held = smtp_held(&c->core);
+
+	c->smtpd->bytes_held += held - c->held;
+	c->held = held;
+	c->core.crowded = c->smtpd->bytes_held >= (uint64_t)settings_of(c)->message_memory;
+}
+
 static void
 run(struct session *c)
 {
@@ -250,6 +262,7 @@ run(struct session *c)
 	size_t used;
 
 	do {
+		count_held(c);
 		used = smtp_input(&c->core, stream_input(stream));
 		stream_consume(stream, used);
 		send_replies(c);
@@ -257,6 +270,7 @@ run(struct session *c)
 	} while (used > 0 && !stream_is_full(stream) && !waits_for_answer(c));
 	/* An effect may have been answered on the spot. */
 	send_replies(c);
+	count_held(c);
 	if (waits_for_answer(c))
 		stream_pause(stream);
 	keep_time(c);
@@ -369,6 +383,7 @@ on_closed(void *session, enum fault why)
 	front_login_cancel(&c->login);
 	smtp_clear(&c->core);
 	intake_drop(&c->intake);
+	c->smtpd->bytes_held -= c->held;
 	free(c->hostname);
 	free(c);
 }

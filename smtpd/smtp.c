@@ -90,6 +90,13 @@ smtp_clear(struct smtp *s)
 	s->hello = NULL;
 }
 
+uint64_t
+smtp_held(const struct smtp *s)
+{
+	return s->arena.used + s->envelope.recipient_room * sizeof *s->envelope.recipients +
+		buffer_len(&s->message.header);
+}
+
 bool
 smtp_may_auth(const struct smtp *s)
 {
@@ -110,6 +117,8 @@ static void
 refuse_login(struct smtp *s, enum smtp_reply reply)
 {
 	end_sasl(s);
+	/* The proof of SCRAM may have been right, and the exchange broken off behind it. */
+	s->account = 0;
 	smtp_say(s, reply, SLICE(""));
 	if (reply == REPLY_AUTH_CANCELLED || ++s->login_failures < s->setup.login_failures)
 		return;
@@ -193,6 +202,7 @@ smtp_on_tls(struct smtp *s, struct slice text)
 	free(s->hello);
 	s->hello = NULL;
 	s->extended = false;
+	s->account = 0;
 	line_reader_init(&s->lines, SMTP_LINE_MAX);
 	smtp_reset(s);
 }
@@ -265,10 +275,20 @@ count_body(struct smtp *s, size_t used)
 	}
 }
 
+/* A header section is held in memory until it is whole; its body is not. */
+static void
+check_room(struct smtp *s)
+{
+	if (s->crowded && !s->message.header_done)
+		message_fail(&s->message, FAULT_BUDGET);
+}
+
 static size_t
 use_data(struct smtp *s, struct slice bytes)
 {
 	bool ended;
+
+	check_room(s);
 	size_t used = message_decode(&s->message, bytes, &ended);
 
 	count_body(s, used);
@@ -305,8 +325,10 @@ use_chunk(struct smtp *s, struct slice bytes)
 {
 	struct slice mine = slice_first(bytes, s->chunk_left);
 
-	if (!s->chunk_refused)
+	if (!s->chunk_refused) {
+		check_room(s);
 		message_pass(&s->message, mine);
+	}
 	count_body(s, mine.len);
 	s->chunk_left -= mine.len;
 	if (s->chunk_left == 0)

@@ -22,9 +22,10 @@
 enum {
 	SMTP_LINE_MAX = SASL_LINE_MAX + 2, /* RFC 5321 4.5.3.1.4 wants 512, RFC 4954 4 this */
 	SMTP_ARENA_MAX = 2 * 1024 * 1024, /* of one message's envelope */
+	SMTP_RECIPIENTS_BYTES = 192 * 1024, /* of them in a frame to queued, IPC_PAYLOAD_MAX */
 	SMTP_OUT_HIGH = 16 * 1024, /* smtp_input stops with so many reply bytes */
 	SMTP_ERRORS_MAX = 20, /* wrong commands before 421 */
-	SMTP_UNKNOWN_MAX = 100, /* unknown recipients before 421 */
+	SMTP_UNKNOWN_MAX = 100, /* recipients refused for good before 421 */
 	SMTP_PROGRESS_BYTES = 16 * 1024 /* message bytes that count as progress */
 };
 
@@ -85,6 +86,7 @@ struct smtp_envelope {
 	struct ipc_recipient *recipients; /* slices in the arena */
 	uint32_t recipient_count;
 	uint32_t recipient_room;
+	size_t recipient_bytes; /* of them in a frame */
 };
 
 struct smtp {
@@ -98,6 +100,7 @@ struct smtp {
 	bool tls;
 	char tls_text[64]; /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 	bool shutting_down;
+	bool crowded; /* set by the shell: no memory for more recipients or header lines */
 
 	uint64_t account; /* logged in, or 0 */
 	struct sasl *sasl; /* during AUTH */
@@ -124,6 +127,9 @@ void smtp_init(struct smtp *, const struct smtp_setup *);
 void smtp_clear(struct smtp *);
 /* Bytes used; 0 when an effect is unanswered, more is needed, or out is full. */
 size_t smtp_input(struct smtp *, struct slice bytes);
+
+/* Bytes of envelope and header section that the session holds: the shell counts them. */
+uint64_t smtp_held(const struct smtp *);
 
 /* text: version and cipher; cut when long. */
 void smtp_on_tls(struct smtp *, struct slice text);

@@ -8,7 +8,8 @@
 
 struct smtpd {
 	struct front front; /* first: the handlers of front.h find it */
-	uint64_t bytes_held; /* of messages in flight, against settings.message_memory */
+	uint64_t bytes_held; /* of messages, envelopes and headers in flight, against
+				settings.message_memory */
 	uint64_t messages, refused; /* since the start: accepted, and not */
 	char refusal[512];
 };

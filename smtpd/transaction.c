@@ -39,20 +39,20 @@ transaction_begin(struct smtp *s, const struct mail_arguments *mail)
 	s->envelope.body = mail->body;
 	s->envelope.smtputf8 = mail->smtputf8;
 	s->envelope.ret = mail->ret;
-	s->envelope.envid = mail->envid;
 	/* The limit is told before the message is sent in vain (RFC 1870 6.1). */
 	if (mail->size > s->setup.message_size) {
 		smtp_reset(s);
 		smtp_say(s, REPLY_TOO_BIG, SLICE(""));
 		return;
 	}
-	if (!keep_address(s, &mail->path, &s->envelope.sender)) {
+	if (!keep_address(s, &mail->path, &s->envelope.sender) ||
+		!arena_copy(&s->arena, mail->envid, &s->envelope.envid)) {
 		smtp_reset(s);
 		smtp_say(s, REPLY_NO_MEMORY, SLICE(""));
 		return;
 	}
-	/* Notifications have no sender, whoever submits them. */
-	if (!s->setup.submission || s->envelope.sender.len == 0) {
+	/* Anybody may send without a sender, who may still send at all: authd knows. */
+	if (!s->setup.submission) {
 		say_sender_ok(s);
 		return;
 	}
@@ -148,12 +148,26 @@ has_room(struct smtp *s)
 static bool
 keep_candidate(struct smtp *s, const struct rcpt_arguments *rcpt)
 {
-	s->candidate = (struct ipc_recipient){.notify = rcpt->notify, .orcpt = rcpt->orcpt};
+	s->candidate = (struct ipc_recipient){.notify = rcpt->notify};
 	s->question = SLICE("");
-	if (!has_room(s) || !keep_address(s, &rcpt->path, &s->candidate.address))
+	if (!has_room(s) || !keep_address(s, &rcpt->path, &s->candidate.address) ||
+		!arena_copy(&s->arena, rcpt->orcpt, &s->candidate.orcpt))
 		return false;
 	s->question = s->candidate.address;
 	return true;
+}
+
+/* What a recipient takes in a frame: its lengths and numbers, and its texts. */
+static size_t
+frame_bytes(const struct ipc_recipient *r)
+{
+	return 24 + r->address.len + r->orcpt.len;
+}
+
+static bool
+fits_frame(const struct smtp *s)
+{
+	return s->envelope.recipient_bytes + frame_bytes(&s->candidate) <= SMTP_RECIPIENTS_BYTES;
 }
 
 void
@@ -163,8 +177,10 @@ transaction_ask_recipient(struct smtp *s, const struct rcpt_arguments *rcpt)
 		refuse_recipient(s, REPLY_TOO_MANY_RECIPIENTS);
 	else if (!s->envelope.smtputf8 && !address_is_ascii(&rcpt->path))
 		refuse_recipient(s, REPLY_NEEDS_UTF8);
-	else if (!keep_candidate(s, rcpt))
+	else if (s->crowded || !keep_candidate(s, rcpt))
 		refuse_recipient(s, REPLY_NO_MEMORY);
+	else if (!fits_frame(s))
+		refuse_recipient(s, REPLY_TOO_MANY_RECIPIENTS);
 	else
 		smtp_ask(s, SMTP_CHECK_RECIPIENT, SMTP_AWAIT_RECIPIENT);
 }
@@ -176,16 +192,17 @@ accept_recipient(struct smtp *s, bool local)
 
 	s->candidate.local = local;
 	s->candidate.number = e->recipient_count;
+	e->recipient_bytes += frame_bytes(&s->candidate);
 	e->recipients[e->recipient_count++] = s->candidate;
 	return_from_rcpt(s);
 	smtp_say(s, REPLY_RECIPIENT_OK, s->candidate.address);
 }
 
 static void
-refuse_unknown(struct smtp *s)
+refuse_for_good(struct smtp *s, enum smtp_reply reply)
 {
-	refuse_recipient(s, REPLY_NO_SUCH_USER);
-	/* Somebody is trying names. */
+	refuse_recipient(s, reply);
+	/* Somebody is trying names, or wasting our time. */
 	if (++s->unknown_recipients < SMTP_UNKNOWN_MAX)
 		return;
 	smtp_say(s, REPLY_TOO_MANY_ERRORS, SLICE(""));
@@ -206,19 +223,22 @@ smtp_on_recipient(struct smtp *s, enum fault fault)
 		if (s->account != 0)
 			accept_recipient(s, false);
 		else
-			refuse_recipient(s, REPLY_NO_RELAY);
+			refuse_for_good(s, REPLY_NO_RELAY);
 		break;
 	case FAULT_NO_SUCH_USER:
-		refuse_unknown(s);
+		refuse_for_good(s, REPLY_NO_SUCH_USER);
 		break;
 	case FAULT_ACCOUNT_DISABLED:
-		refuse_recipient(s, REPLY_USER_DISABLED);
+		refuse_for_good(s, REPLY_USER_DISABLED);
 		break;
 	case FAULT_OVER_QUOTA:
 		refuse_recipient(s, REPLY_MAILBOX_FULL);
 		break;
 	default:
-		refuse_recipient(s, fault_is_temporary(fault) ? REPLY_LATER : REPLY_BAD_RECIPIENT);
+		if (fault_is_temporary(fault))
+			refuse_recipient(s, REPLY_LATER);
+		else
+			refuse_for_good(s, REPLY_BAD_RECIPIENT);
 	}
 }
 

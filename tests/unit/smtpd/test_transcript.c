@@ -66,6 +66,7 @@ begin(struct script *p, struct slice words)
 		o.tls |= slice_equal(word, SLICE("tls"));
 		o.tls_offered |= slice_equal(word, SLICE("starttls"));
 		o.passwords |= slice_equal(word, SLICE("passwords"));
+		o.crowded |= slice_equal(word, SLICE("crowded"));
 		if (slice_equal(word, SLICE("size")))
 			o.message_size = number;
 		if (slice_equal(word, SLICE("recipients")))

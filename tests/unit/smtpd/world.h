@@ -24,7 +24,7 @@ struct world {
 };
 
 struct world_options {
-	bool submission, tls, tls_offered, passwords;
+	bool submission, tls, tls_offered, passwords, crowded;
 	uint64_t message_size;
 	uint32_t recipients;
 	size_t room;
