@@ -85,7 +85,17 @@ exec_program(const struct child *child, int link)
 	_exit(EXEC_FAILED);
 }
 
-/* Another child says that this one broke the rules on their link. */
+static bool
+faces_network(const struct child *child)
+{
+	return (1u << child->row->process & (SET_FRONT | IN_SET(RELAYD))) != 0;
+}
+
+/*
+ * A child says that another one broke the rules on their link.  One of the two must go, so that
+ * they are wired anew.  A process that faces the network is not believed against one that does
+ * not: or a smtpd that was broken into could keep authd from ever running.
+ */
 static void
 take_peer_broken(struct child *from, const struct ipc_peer *peer)
 {
@@ -95,12 +105,13 @@ take_peer_broken(struct child *from, const struct ipc_peer *peer)
 		struct child *child = &m->children[i];
 
 		if ((uint32_t)child->row->process != peer->process ||
-			child->instance != peer->instance || child->pid == 0 ||
+			child->instance != peer->instance || child->pid == 0 || from->pid == 0 ||
 			!process_is_linked(from->row->process, child->row->process))
 			continue;
-		log_error("%s/%u broke the rules towards %s", process_name(child->row->process),
-			child->instance, process_name(from->row->process));
-		kill(child->pid, SIGKILL);
+		log_error("%s/%u broke the rules, says %s/%u", process_name(child->row->process),
+			child->instance, process_name(from->row->process), from->instance);
+		kill(faces_network(from) && !faces_network(child) ? from->pid : child->pid,
+			SIGKILL);
 	}
 }
 
@@ -118,7 +129,7 @@ on_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 		stages_child_ready(child);
 		return;
 	case IPC_CONTROL_TEXT:
-		control_child_text(message);
+		control_child_text(child, message);
 		return;
 	case IPC_PEER_BROKEN:
 		take_peer_broken(child, message->payload);

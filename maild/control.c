@@ -176,12 +176,13 @@ forward(struct control *control, struct ipc_origin origin, struct ipc_control re
 }
 
 void
-control_child_text(struct ipc_message *message)
+control_child_text(const struct child *child, struct ipc_message *message)
 {
 	const struct ipc_control_text *text = message->payload;
 	struct command *command = the_control != NULL ? the_control->commands : NULL;
 
-	while (command != NULL && command->call != message->request)
+	/* Request ids are easily guessed: only the child that was asked may answer. */
+	while (command != NULL && (command->call != message->request || command->child != child))
 		command = command->next;
 	if (command != NULL)
 		daemon_control_text(command->origin, text->text);

@@ -134,7 +134,7 @@ MUST_USE enum fault maild_reload(struct maild *, char error[static CONFIG_ERROR_
 MUST_USE enum fault control_open(struct maild *);
 void control_close(struct maild *);
 /* A child said something to a command that mailctl gave. */
-void control_child_text(struct ipc_message *);
+void control_child_text(const struct child *, struct ipc_message *);
 
 /* notify.c: tells systemd, when it listens (sd_notify(3)). */
 void notify_systemd(const char *state);

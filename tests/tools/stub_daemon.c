@@ -2,13 +2,15 @@
 /*
  * Stands in for any daemon, so that maild and mailctl can be tested alone: copied under the name
  * of the process that it plays.  It says yes to every command, and on request it dies ("crash"),
- * refuses ("refuse"), or breaks the rules of its link to maild ("babble").
+ * refuses ("refuse"), breaks the rules of its link to maild ("babble"), or says that authd has
+ * broken them ("accuse").
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/bytes.h"
 #include "common/base/sandbox.h"
 #include "common/ipc/daemon.h"
 
@@ -89,6 +91,19 @@ answer_status(struct daemon *d, const struct stub *stub, struct ipc_origin origi
 	daemon_control_done(origin, FAULT_OK, NULL);
 }
 
+/* The frame that the skeleton would send if authd had broken the rules. */
+static void
+accuse_authd(struct ipc_origin origin)
+{
+	uint8_t frame[IPC_HEADER_LEN + 8] = {0};
+
+	put_u32(frame, 8);
+	put_u16(frame + 4, IPC_PEER_BROKEN);
+	put_u32(frame + IPC_HEADER_LEN, PROCESS_AUTHD);
+	if (write(3, frame, sizeof frame) == (ssize_t)sizeof frame)
+		daemon_control_done(origin, FAULT_OK, NULL);
+}
+
 static void
 on_control(struct daemon *d, void *state, const struct daemon_control *control)
 {
@@ -103,6 +118,8 @@ on_control(struct daemon *d, void *state, const struct daemon_control *control)
 		daemon_control_done(control->origin, FAULT_DENIED, "not you");
 	else if (slice_equal(word, SLICE("babble")))
 		exit(write(3, "babble babble babble babble", 27) == 27 ? 0 : 1);
+	else if (slice_equal(word, SLICE("accuse")))
+		accuse_authd(control->origin);
 	else
 		daemon_control_done(control->origin, FAULT_OK, NULL);
 }
