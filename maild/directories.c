@@ -51,19 +51,22 @@ prepare_one(struct maild *m, const struct process_row *row)
 	const char *path = m->config.settings.data_directory;
 	const struct process_user *user = &m->users[row->process];
 	struct stat st;
-	bool is_new = mkdirat(m->directory_fd, row->directory, 0700) == 0;
 
-	if (!is_new && errno != EEXIST)
-		return fail(path, row->directory);
-	if (is_new && geteuid() == 0 &&
-		fchownat(m->directory_fd, row->directory, user->uid, user->gid,
-			AT_SYMLINK_NOFOLLOW) != 0)
-		return fail(path, row->directory);
-	/* mkdir obeys the umask; the mode is part of who may read the store. */
-	if (is_new && fchmodat(m->directory_fd, row->directory, row->directory_mode, 0) != 0)
+	if (mkdirat(m->directory_fd, row->directory, 0700) != 0 && errno != EEXIST)
 		return fail(path, row->directory);
 	if (fstatat(m->directory_fd, row->directory, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return fail(path, row->directory);
+	/* Root's: just made, or left behind by a start that was cut off here.  The owner comes
+	 * last, so that it tells what is still to be done. */
+	if (S_ISDIR(st.st_mode) && geteuid() == st.st_uid &&
+		fchmodat(m->directory_fd, row->directory, row->directory_mode, 0) != 0)
+		return fail(path, row->directory);
+	if (S_ISDIR(st.st_mode) && geteuid() == 0 && st.st_uid == 0) {
+		if (fchownat(m->directory_fd, row->directory, user->uid, user->gid,
+			    AT_SYMLINK_NOFOLLOW) != 0)
+			return fail(path, row->directory);
+		st.st_uid = user->uid;
+	}
 	return check_owner(path, row->directory, &st, owner_of(m, row));
 }
 

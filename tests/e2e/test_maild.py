@@ -112,6 +112,29 @@ class MaildTest(unittest.TestCase):
                 suite.wait_running()
                 self.assertEqual(suite.pids("queued") != [pid], True)
 
+    def test_a_process_that_faces_the_network_cannot_have_another_killed(self):
+        with self.suite() as suite:
+            authd, smtpd = suite.pids("authd")[0], suite.pids("smtpd")[0]
+            try:
+                suite.ctl("session", "end", "smtpd/0/accuse")
+            except CommandFailed:
+                pass  # it died before its answer was read
+            wait_until(lambda: smtpd not in suite.pids("smtpd"), "the accuser's death")
+            suite.wait_running()
+            self.assertEqual(suite.pids("authd"), [authd])
+            wait_until(lambda: self.stub(suite, "authd")["peers"] == 6, "the new link")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_a_first_start_that_was_cut_off_is_finished_by_the_next(self):
+        with self.suite() as suite:
+            suite.stop()
+            store = os.path.join(suite.directory, "data", "store")
+            os.chown(store, 0, 0)
+            os.chmod(store, 0o700)
+            suite.start()
+            self.assertNotEqual(os.stat(store).st_uid, 0)
+            self.assertEqual(os.stat(store).st_mode & 0o777, 0o750)
+
     def test_a_refusal_and_a_dead_process_have_their_exit_status(self):
         with self.suite() as suite:
             self.assertEqual(suite.ctl("queue", "list"), {})
