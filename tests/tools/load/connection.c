@@ -89,6 +89,8 @@ connection_send(struct connection *c, struct slice bytes)
 		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, bytes.data, (int)part)
 					   : send(c->fd, bytes.data, part, MSG_NOSIGNAL);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			load_die("send: %s", strerror(errno));
 		bytes = slice_after(bytes, (size_t)n);
@@ -138,8 +140,10 @@ fill(struct connection *c)
 	ssize_t n;
 
 	make_room(c);
-	n = c->ssl != NULL ? SSL_read(c->ssl, c->data + c->end, (int)(c->size - c->end))
-			   : recv(c->fd, c->data + c->end, c->size - c->end, 0);
+	do
+		n = c->ssl != NULL ? SSL_read(c->ssl, c->data + c->end, (int)(c->size - c->end))
+				   : recv(c->fd, c->data + c->end, c->size - c->end, 0);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		load_die("receive: %s", strerror(errno));
 	c->end += (size_t)n;
