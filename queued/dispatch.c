@@ -23,6 +23,7 @@ enum {
 	DELIVER_TIMEOUT_MS = 300000,
 	RELAY_TIMEOUT_MS = 3600000, /* relayd has time-outs of its own */
 	FULL_LINK_MS = 10,
+	NO_MEMORY_MS = 100,
 	FAULT_PAUSE_MS = 1000,
 	IDLE_MS = 60000,
 };
@@ -322,8 +323,9 @@ visit(struct turn *t, const char *name)
 			!find_message(t, d, &id))
 			return;
 		if (!start_message(t, d, id)) {
-			/* Out of memory for now: what ends will start it. */
+			/* Out of memory for now. */
 			scan_from_start(d);
+			wake_at(t, t->now_ms + NO_MEMORY_MS);
 			return;
 		}
 	}

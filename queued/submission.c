@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/base/log.h"
 #include "common/base/memfd.h"
 #include "queued/submission.h"
 
@@ -58,6 +60,19 @@ submissions_free(struct queued *q)
 		submission_free(q->submissions);
 }
 
+static void
+log_submission(const struct submission *s, enum fault fault)
+{
+	const struct ipc_submit *r = &s->request;
+	const char *what = s->spooled ? "queued" : "delivered";
+	char id[ID_TEXT_SIZE];
+
+	log_info("%s: from=<%" SLICE_FMT "> client=%" SLICE_FMT " size=%llu recipients=%u %s",
+		id_format(r->id, id), SLICE_ARG(r->sender), SLICE_ARG(r->client),
+		(unsigned long long)s->size, (unsigned)r->recipient_count,
+		fault == FAULT_OK ? what : fault_text(fault));
+}
+
 void
 submission_answer(struct submission *s, enum fault fault, struct slice text)
 {
@@ -66,6 +81,7 @@ submission_answer(struct submission *s, enum fault fault, struct slice text)
 
 	if (fault != FAULT_OK)
 		q->counters.refused++;
+	log_submission(s, fault);
 	ipc_answer_SUBMITTED(s->origin, &answer, -1);
 	submission_free(s);
 	queued_check_idle(q);

@@ -32,6 +32,7 @@ struct submission {
 	struct ipc_forward *forwards;
 	uint32_t forward_count;
 	bool attempted; /* deliverd was asked */
+	bool spooled; /* something of it is in the queue */
 };
 
 /* Index of the recipient with that number, or UINT32_MAX. */

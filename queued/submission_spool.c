@@ -195,6 +195,7 @@ submission_spool(struct submission *s)
 		submission_answer(s, FAULT_OK, SLICE(""));
 		return;
 	}
+	s->spooled = true;
 	change->done = on_spooled;
 	change->arg = s;
 	batch_add(s->queued->batch, change);

@@ -273,10 +273,16 @@ become_ready(struct connection *c)
 		job->connection = NULL;
 		job_message_done(job, (c->client.extensions & SMTP_HAS_DSN) != 0);
 	}
-	if (c->client.messages >= CONNECTION_MESSAGES_MAX)
+	if (c->client.messages >= CONNECTION_MESSAGES_MAX) {
 		connection_quit(c);
-	else
-		host_run(h);
+		return;
+	}
+	host_run(h);
+	/* All connections are in use, and this one has nothing to do: others may need its place. */
+	if (connection_is_idle(c) &&
+		h->relayd->connection_count >=
+			(unsigned)daemon_settings(h->relayd->daemon)->relay_connections)
+		hosts_run(h->relayd);
 }
 
 /* After every event: sends what the client has written and does what it wants. */
