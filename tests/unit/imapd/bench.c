@@ -449,7 +449,23 @@ fake_now(void *arg)
 void
 bench_open(struct bench *b)
 {
-	struct store_options options = {.clock = &b->clock, .map_bytes = MAP_BYTES};
+	bench_open_forgetful(b, 0);
+}
+
+void
+bench_trim(struct bench *b)
+{
+	bool more = true;
+
+	for (int i = 0; more && i < 1000; i++)
+		check(writer_housekeep(b->writer, &more) == FAULT_OK, "housekeeping");
+}
+
+void
+bench_open_forgetful(struct bench *b, uint32_t changes_max)
+{
+	struct store_options options = {
+		.clock = &b->clock, .map_bytes = MAP_BYTES, .changes_max = changes_max};
 
 	memset(b, 0, sizeof *b);
 	b->now_ms = INT64_C(1763700000000);

@@ -51,6 +51,9 @@ struct bench_options {
 
 /* Below TMPDIR or /tmp; aborts the test program when no store can be made. */
 void bench_open(struct bench *);
+/* The same with a change log of so many entries per account; bench_trim makes it that short. */
+void bench_open_forgetful(struct bench *, uint32_t changes_max);
+void bench_trim(struct bench *);
 void bench_close(struct bench *);
 /* A client connects; its greeting is in the output. */
 void bench_connect(struct bench *, unsigned client, const struct bench_options *);
