@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
 #include "common/ipc/call.h"
@@ -28,6 +29,7 @@ enum {
 	FDS_MAX = 128, /* descriptors received and not yet claimed by their frames */
 	WRITE_FRAMES = 32,
 	DECODE_BUDGET = 4 * 1024 * 1024,
+	TURN_MS = 10, /* of handling what one link sent: then the others have their turn */
 };
 
 struct frame {
@@ -43,6 +45,7 @@ struct ipc_link {
 	struct ipc_link *next; /* all links of this process */
 	struct event_base *base;
 	struct event readable, writable;
+	struct event more; /* whole frames are left over from the last turn */
 	struct event flush; /* activated when frames wait; runs at the end of the turn */
 	int fd;
 	enum process self, other;
@@ -154,6 +157,7 @@ link_shut(struct ipc_link *link, enum fault fault)
 	link->broken = true;
 	event_del(&link->readable);
 	event_del(&link->writable);
+	event_del(&link->more);
 	event_del(&link->flush);
 	close(link->fd);
 	for (size_t i = 0; i < link->fd_count; i++)
@@ -372,6 +376,8 @@ ipc_send(struct ipc_link *link, enum ipc_type type, uint64_t request, const void
 		else
 			fault = FAULT_NOMEM;
 	}
+	if (bytes.data != NULL)
+		secret_wipe(bytes.data, bytes.size);
 	buffer_clear(&bytes);
 	return fault;
 }
@@ -458,25 +464,51 @@ take_frame(struct ipc_link *link, struct slice header, struct slice payload)
 	return good;
 }
 
+/* A whole frame waits, or the start of one that can be judged already. */
+static bool
+has_frame(const struct ipc_link *link)
+{
+	struct slice bytes = buffer_slice(&link->in);
+
+	if (bytes.len < IPC_HEADER_LEN)
+		return false;
+	uint32_t len = get_u32(bytes.data);
+	return len > IPC_PAYLOAD_MAX || bytes.len - IPC_HEADER_LEN >= len;
+}
+
+static void
+take_next(struct ipc_link *link)
+{
+	struct slice bytes = buffer_slice(&link->in);
+	uint32_t len = get_u32(bytes.data);
+
+	if (len > IPC_PAYLOAD_MAX) {
+		link_lose(link, FAULT_PEER_PROTOCOL);
+		return;
+	}
+	struct slice payload = slice_make(bytes.data + IPC_HEADER_LEN, len);
+	bool good = take_frame(link, slice_first(bytes, IPC_HEADER_LEN), payload);
+	/* It may have carried a password. */
+	secret_wipe(link->in.data + link->in.start, IPC_HEADER_LEN + len);
+	buffer_consume(&link->in, IPC_HEADER_LEN + len);
+	if (!good)
+		link_lose(link, FAULT_PEER_PROTOCOL);
+}
+
+/* Whoever asks for much work at once (signatures) waits himself, and not the others. */
 static void
 take_frames(struct ipc_link *link)
 {
-	while (!link->broken) {
-		struct slice bytes = buffer_slice(&link->in);
-		if (bytes.len < IPC_HEADER_LEN)
-			return;
-		uint32_t len = get_u32(bytes.data);
-		if (len > IPC_PAYLOAD_MAX) {
-			link_lose(link, FAULT_PEER_PROTOCOL);
+	int64_t until = clock_mono_ms(&clock_system) + TURN_MS;
+	/* A timer, because libevent looks at no descriptor while an event makes itself active. */
+	const struct timeval next_turn = {0};
+
+	while (!link->broken && has_frame(link)) {
+		if (clock_mono_ms(&clock_system) >= until) {
+			event_add(&link->more, &next_turn);
 			return;
 		}
-		if (bytes.len - IPC_HEADER_LEN < len)
-			return;
-		struct slice payload = slice_make(bytes.data + IPC_HEADER_LEN, len);
-		bool good = take_frame(link, slice_first(bytes, IPC_HEADER_LEN), payload);
-		buffer_consume(&link->in, IPC_HEADER_LEN + len);
-		if (!good)
-			link_lose(link, FAULT_PEER_PROTOCOL);
+		take_next(link);
 	}
 }
 
@@ -505,9 +537,8 @@ keep_fds(struct ipc_link *link, struct msghdr *message)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+receive(struct ipc_link *link)
 {
-	struct ipc_link *link = arg;
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(READ_FDS * sizeof(int))];
@@ -519,18 +550,27 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		.msg_control = &control,
 		.msg_controllen = sizeof control.space};
 
-	(void)what;
-	link_enter(link);
-	ssize_t n = part.iov_base == NULL ? -1 : recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	ssize_t n = part.iov_base == NULL ? -1 : recvmsg(link->fd, &message, MSG_CMSG_CLOEXEC);
 	if (n > 0) {
 		buffer_added(&link->in, (size_t)n);
-		if (keep_fds(link, &message))
-			take_frames(link);
-		else
+		if (!keep_fds(link, &message))
 			link_lose(link, FAULT_PEER_PROTOCOL);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		link_lose(link, FAULT_PEER_LOST);
 	}
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipc_link *link = arg;
+
+	(void)fd;
+	(void)what;
+	link_enter(link);
+	if (!has_frame(link))
+		receive(link);
+	take_frames(link);
 	if (buffer_len(&link->in) == 0)
 		buffer_clear(&link->in);
 	link_leave(link);
@@ -559,6 +599,7 @@ ipc_link_new(struct event_base *base, int fd, enum process self, enum process ot
 	arena_init(&link->arena, DECODE_BUDGET);
 	event_assign(&link->readable, base, fd, EV_READ | EV_PERSIST, on_readable, link);
 	event_assign(&link->writable, base, fd, EV_WRITE, on_writable, link);
+	event_assign(&link->more, base, -1, 0, on_readable, link);
 	event_assign(&link->flush, base, -1, 0, on_writable, link);
 	link->next = links;
 	links = link;

@@ -337,6 +337,9 @@ set_event(struct event *event, short what, bool wanted)
 void
 stream_io_settle(struct stream *s)
 {
+	/* libevent looks at no descriptor while an event makes itself active: a stream that always
+	 * has more would be the only one. */
+	const struct timeval next_turn = {0};
 	bool moved = true;
 
 	for (int i = 0; i < ROUNDS_PER_TURN && moved && s->phase != STREAM_CLOSING; i++)
@@ -349,7 +352,7 @@ stream_io_settle(struct stream *s)
 		buffer_clear(&s->input);
 	count_input(s);
 	if (moved || (s->tls_more && may_read(s)))
-		event_active(&s->turn_event, EV_TIMEOUT, 0);
+		event_add(&s->turn_event, &next_turn);
 	set_event(&s->read_event, EV_READ, wants_read(s));
 	set_event(&s->write_event, EV_WRITE, wants_write(s));
 }

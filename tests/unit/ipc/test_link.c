@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/base/memfd.h"
 #include "tests/unit/unit.h"
 
@@ -250,6 +251,56 @@ START_TEST(many_frames_with_descriptors_arrive_in_order)
 }
 END_TEST
 
+static void
+on_hard_work(void *arg, struct ipc_link *link, struct ipc_message *message)
+{
+	int64_t until = clock_mono_ms(&clock_system) + 15;
+
+	(void)arg;
+	(void)link;
+	(void)message;
+	while (clock_mono_ms(&clock_system) < until)
+		continue;
+	asked++;
+}
+
+static void
+on_poll(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	++*(unsigned *)arg;
+}
+
+/* Others wait for the descriptors to be looked at, which libevent does between turns only. */
+START_TEST(hard_work_for_one_link_leaves_turns_to_others)
+{
+	const struct ipc_link_events hard = {NULL, on_hard_work, on_lost, NULL, NULL};
+	struct ipc_address address = {SLICE("a@b.org")};
+	unsigned polls = 0;
+	int pair[2], other[2];
+
+	ipc_link_free(asker);
+	ipc_link_free(server);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(pipe(other), 0);
+	ck_assert_int_eq(write(other[1], "x", 1), 1);
+	asker = ipc_link_new(base, pair[0], PROCESS_SMTPD, PROCESS_AUTHD, &events);
+	server = ipc_link_new(base, pair[1], PROCESS_AUTHD, PROCESS_SMTPD, &hard);
+	struct event *poll = event_new(base, other[0], EV_READ | EV_PERSIST, on_poll, &polls);
+	event_add(poll, NULL);
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_int_eq(ipc_send_RECIPIENT_CHECK(asker, i + 1, &address, -1), FAULT_OK);
+	for (unsigned i = 0; i < 100 && asked < 8; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_uint_eq(asked, 8);
+	ck_assert_uint_ge(polls, 7);
+	event_free(poll);
+	close(other[0]);
+	close(other[1]);
+}
+END_TEST
+
 UNIT(link)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -262,4 +313,5 @@ UNIT(link)
 	tcase_add_loop_test(
 		tc, rule_breakers_lose_the_link, 0, (int)(sizeof attacks / sizeof attacks[0]));
 	unit_add(tc, many_frames_with_descriptors_arrive_in_order);
+	unit_add(tc, hard_work_for_one_link_leaves_turns_to_others);
 }
