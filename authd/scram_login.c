@@ -67,15 +67,26 @@ scram_logins_free(struct scram_logins *s)
 	free(s);
 }
 
-/* Expired ones go, and the oldest when there are too many: whoever floods us drops his own. */
+/* The oldest of this client's network, or of all when it has none. */
+static struct exchange *
+find_victim(const struct scram_logins *s, const struct guard_who *who)
+{
+	for (struct exchange *e = s->oldest; e != NULL; e = e->newer)
+		if (memcmp(e->who.network, who->network, sizeof who->network) == 0)
+			return e;
+	return s->oldest;
+}
+
+/* Expired ones go, and one more when there are too many: whoever floods us drops his own. */
 static void
-make_room(struct scram_logins *s)
+make_room(struct scram_logins *s, const struct guard_who *who)
 {
 	int64_t now = clock_mono_ms(logins_parts(s->logins)->clock);
 
-	while (s->oldest != NULL &&
-		(s->oldest->expires_at <= now || s->count >= SCRAM_EXCHANGES_MAX))
+	while (s->oldest != NULL && s->oldest->expires_at <= now)
 		drop(s, s->oldest);
+	if (s->count >= SCRAM_EXCHANGES_MAX)
+		drop(s, find_victim(s, who));
 }
 
 static void
@@ -222,7 +233,6 @@ scram_login_start(struct scram_logins *s, const struct scram_start *request, uin
 	struct exchange *e = NULL;
 
 	arena_init(&arena, DIRECTORY_ARENA);
-	make_room(s);
 	enum fault fault = start(s, request, &arena, &e);
 	arena_clear(&arena);
 	if (fault != FAULT_OK) {
@@ -230,6 +240,7 @@ scram_login_start(struct scram_logins *s, const struct scram_start *request, uin
 		return fault;
 	}
 	e->owner = request->owner;
+	make_room(s, &e->who);
 	keep(s, e);
 	buffer_add_slice(out, e->parts.server_first);
 	*exchange = e->id;

@@ -9,7 +9,8 @@
 #include "authd/login.h"
 
 enum {
-	SCRAM_EXCHANGES_MAX = 4096, /* under way; the oldest is dropped when full */
+	SCRAM_EXCHANGES_MAX =
+		4096, /* under way; when full, the oldest of the client's network goes */
 	SCRAM_EXCHANGE_MS = 60 * 1000,
 };
 

@@ -467,6 +467,18 @@ START_TEST(scram_exchanges_end_by_time_and_number)
 }
 END_TEST
 
+START_TEST(a_flood_of_exchanges_drops_its_own)
+{
+	struct client honest = {0}, c = {0};
+
+	ck_assert_int_eq(start_scram(&honest, 1, "198.51.100.7", "alice@example.org"), FAULT_OK);
+	for (int i = 0; i < 2 * SCRAM_EXCHANGES_MAX; i++)
+		ck_assert_int_eq(start_scram(&c, 1, "192.0.2.1", "nobody@example.org"), FAULT_OK);
+	make_final(&honest, RIGHT);
+	ck_assert_int_eq(finish_scram(&honest, 1).fault, FAULT_OK);
+}
+END_TEST
+
 START_TEST(scram_minds_disabling_and_new_passwords)
 {
 	struct client c;
@@ -522,6 +534,7 @@ UNIT(login)
 	unit_add(tc, scram_fails_at_the_end_for_wrong_and_unknown_alike);
 	unit_add(tc, scram_guesses_are_slowed_also_when_begun_together);
 	unit_add(tc, scram_exchanges_end_by_time_and_number);
+	unit_add(tc, a_flood_of_exchanges_drops_its_own);
 	unit_add(tc, scram_minds_disabling_and_new_passwords);
 	unit_add(tc, scram_refuses_binding_and_acting_for_others);
 }
