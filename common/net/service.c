@@ -424,7 +424,11 @@ service_find(struct service *service, uint64_t id)
 void
 connection_logged_in(struct connection *c, struct slice who)
 {
+	size_t len = who.len;
 	who = slice_first(who, sizeof c->who - 1);
+	/* Not in the middle of a character: whoever lists it as JSON wants UTF-8. */
+	while (who.len > 0 && who.len < len && (who.data[who.len] & 0xc0) == 0x80)
+		who.len--;
 	if (who.len > 0)
 		memcpy(c->who, who.data, who.len);
 	c->who[who.len] = '\0';
