@@ -2,6 +2,7 @@
 """The queue and the way to other hosts: retries, notices, MX, TLS, restarts."""
 
 import email
+import os
 import signal
 import unittest
 
@@ -176,13 +177,21 @@ class Relay(unittest.TestCase):
 
     def test_local_mail_waits_for_a_dead_deliverd(self):
         suite = self.start()
-        suite.kill("deliverd", signal.SIGSTOP)
-        pid = suite.pids("deliverd")[0]
         suite.kill("deliverd", signal.SIGKILL)
-        wait_until(lambda: pid not in suite.pids("deliverd"), "the death of deliverd")
         suite.deliver(suite.bob, compose("s@far.test", suite.bob))
         self.assertEqual(1, len(suite.wait_for_messages(1, "bob")))
         wait_empty(suite)
+
+    def test_local_mail_is_queued_when_the_deadline_passes_and_comes_once(self):
+        suite = self.start('local-deadline = "300ms"\n')
+        pid = suite.kill("deliverd", signal.SIGSTOP)
+        suite.deliver(suite.bob, compose("s@far.test", suite.bob))
+        self.assertEqual(1, len(queued(suite)))
+        suite.ctl("queue", "retry", "all")
+        os.kill(pid, signal.SIGCONT)
+        suite.wait_for_messages(1, "bob")
+        wait_empty(suite)
+        self.assertEqual(1, len(suite.messages("bob")))
 
     def test_an_alias_leads_out_of_the_house(self):
         suite = self.start()
