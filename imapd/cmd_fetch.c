@@ -62,6 +62,8 @@ finish_fetch(struct imap_session *s)
 
 	if (fetch->fault != FAULT_OK)
 		session_finish_fault(s, fetch->fault);
+	else if (fetch->walk.fault != FAULT_OK)
+		session_finish_fault(s, fetch->walk.fault);
 	else if (!s->command.by_uid && fetch->told < fetch->expected)
 		/* RFC 2180 4.1.2: the rest has been told, but somebody has expunged these. */
 		session_finish(s, REPLY_EXPUNGED);

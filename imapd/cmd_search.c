@@ -224,6 +224,7 @@ search_messages(struct imap_session *s)
 		write_esearch(s);
 	else
 		buffer_add_text(&s->out, "\r\n");
+	note_fault(s->search, s->search->walk.fault);
 	session_finish_fault(s, s->search->fault);
 }
 

@@ -67,14 +67,19 @@ walk_slice(struct imap_session *s, struct walk *walk, walk_fn *each, void *arg)
 
 	if (walk->count == 0)
 		return true;
-	if (reader_begin(s->core->reader) != FAULT_OK) {
+	enum fault fault = reader_begin(s->core->reader);
+	if (fault != FAULT_OK) {
+		/* No store: that is no missing mailbox. */
+		walk->fault = fault == FAULT_NOT_FOUND ? FAULT_IO : fault;
 		walk->count = 0;
 		return true;
 	}
 	reader_walk_open(s->core->reader, s->account, s->view.mailbox, &slice.reader);
 	while (walk->count > 0 && walk_range(s, walk, &slice))
 		;
-	(void)reader_walk_close(&slice.reader);
+	fault = reader_walk_close(&slice.reader);
+	if (fault != FAULT_OK)
+		walk->fault = fault;
 	reader_end(s->core->reader);
 	arena_clear(&s->core->scratch);
 	return walk->count == 0;

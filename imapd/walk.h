@@ -12,6 +12,7 @@ struct walk {
 	const struct uid_range *ranges; /* what is left; borrowed */
 	size_t count;
 	uint32_t next; /* UID to go on with, when it is over the first range's first */
+	enum fault fault; /* of the store; the messages that it hit are left out */
 };
 
 enum walk_step {
