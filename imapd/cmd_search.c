@@ -118,6 +118,8 @@ load_header(struct candidate *c)
 		return fault;
 	if (!section_find(&header, &c->structure, &c->content, &range))
 		return FAULT_DAMAGED;
+	if (range.len > SECTION_HEADER_MAX)
+		range.len = SECTION_HEADER_MAX;
 	return section_read(c->s, &c->content, &range, &c->header);
 }
 

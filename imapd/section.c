@@ -80,8 +80,12 @@ section_read_fields(struct imap_session *s, const struct store_content *content,
 {
 	const struct fetch_section *section = &what->att->section;
 	bool wants_named = section->text == FETCH_TEXT_FIELDS;
+	struct section_range range = what->header;
 	struct slice header;
-	enum fault fault = section_read(s, content, &what->header, &header);
+
+	if (range.len > SECTION_HEADER_MAX)
+		range.len = SECTION_HEADER_MAX;
+	enum fault fault = section_read(s, content, &range, &header);
 
 	if (fault != FAULT_OK)
 		return fault;

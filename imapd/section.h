@@ -14,6 +14,9 @@ struct section_range {
 	uint64_t offset, len; /* of the content, prefix included */
 };
 
+/* Longer headers are read so far only where they must be looked through: nobody writes them. */
+enum { SECTION_HEADER_MAX = 4 * 1024 * 1024 };
+
 bool section_needs_structure(const struct fetch_section *);
 /* False when the message has no such part.  For FIELDS: the whole header. */
 bool section_find(const struct fetch_section *, const struct structure *,
