@@ -118,6 +118,8 @@ sign_remotely(const struct remote_key *key, enum tls_sign_kind kind, struct slic
 	while (!sign->finished)
 		if (ASYNC_pause_job() == 0)
 			break;
+	/* Nothing when it is finished; else nobody may be woken by it later. */
+	tls_sign_cancel(slot);
 	slot->pending = NULL;
 	int len = -1;
 	if (sign->finished && sign->fault == FAULT_OK && sign->signature_len <= room.len) {
