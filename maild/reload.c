@@ -71,6 +71,7 @@ enum fault
 maild_reload(struct maild *m, char error[static CONFIG_ERROR_MAX])
 {
 	struct config new;
+	enum log_level level;
 	enum fault fault;
 
 	if (m->state != MAILD_RUNNING) {
@@ -93,6 +94,8 @@ maild_reload(struct maild *m, char error[static CONFIG_ERROR_MAX])
 	listeners_close_unlisted(m, &new);
 	config_clear(&m->config);
 	m->config = new;
+	if (log_level_parse(m->config.settings.log_level, &level))
+		log_set_level(level);
 	send_to_all(m);
 	log_info("the config was read again");
 	return FAULT_OK;
