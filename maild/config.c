@@ -17,6 +17,7 @@
 #include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "common/mail/address.h"
 #include "maild/config_text.h"
 
 static struct config *loading;
@@ -76,6 +77,16 @@ row_named(const char *name)
 	return NULL;
 }
 
+/* It stands in every greeting, trace field and certificate. */
+static bool
+is_host_name(const char *value)
+{
+	struct cursor c = cursor_of(slice_text(value));
+	struct slice name;
+
+	return take_domain(&c, &name) && cursor_at_end(&c) && name.len <= ADDRESS_DOMAIN_MAX;
+}
+
 static int
 on_setting(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -87,6 +98,10 @@ on_setting(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (strcmp(opt->name, "log-level") == 0 && !log_level_parse(value, &level)) {
 		cfg_error(cfg, "log-level: \"%s\" is not error, warning, info or debug", value);
+		return -1;
+	}
+	if (strcmp(opt->name, "hostname") == 0 && !is_host_name(value)) {
+		cfg_error(cfg, "hostname: \"%s\" is no host name", value);
 		return -1;
 	}
 	if (fault == FAULT_OK)

@@ -256,6 +256,7 @@ class MaildTest(unittest.TestCase):
             ("message-size = 50Q", "message-size: \"50Q\" is not a size"),
             ("plaintext-login = maybe", "is not yes or no"),
             ("log-level = loud", "log-level: \"loud\""),
+            ("hostname = \"mail example.org\"", "\"mail example.org\" is no host name"),
             ("listen ftp { address = {\"192.0.2.1:21\"} }", "no service \"ftp\""),
             ("listen smtp { address = {\"192.0.2.1\"} }", "\"192.0.2.1\" is not an address"),
             ("listen smtp { address = {\"host:25\"} }", "\"host:25\" is not an address"),
