@@ -5,23 +5,17 @@
  */
 #include <jansson.h>
 #include <stdlib.h>
-#include <time.h>
-
 #include "authd/authd.h"
 #include "authd/control_json.h"
+#include "common/base/clock.h"
 #include "common/base/id.h"
 
 json_t *
 control_json_time(int64_t wall_ms)
 {
-	time_t seconds = (time_t)(wall_ms / 1000);
-	struct tm utc;
-	char text[sizeof "2026-11-20T14:03:00Z" + 8];
+	char text[CLOCK_TEXT_SIZE];
 
-	if (gmtime_r(&seconds, &utc) == NULL ||
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-		return json_string("");
-	return json_string(text);
+	return json_string(clock_format(wall_ms, text));
 }
 
 json_t *

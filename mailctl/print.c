@@ -44,6 +44,19 @@ format_list(const json_t *list, char *out, size_t size)
 	}
 }
 
+/* In a cell there is room for what an object is about, and how it is. */
+static void
+format_object(const json_t *object, char *out, size_t size)
+{
+	const char *address = json_string_value(json_object_get(object, "address"));
+	const char *state = json_string_value(json_object_get(object, "state"));
+	char text[CELL_MAX];
+
+	snprintf(text, sizeof text, "%s%s%s%s", address != NULL ? address : "-",
+		state != NULL ? " (" : "", state != NULL ? state : "", state != NULL ? ")" : "");
+	copy_printable(text, out, size);
+}
+
 static void
 format_cell(const json_t *value, char *out, size_t size)
 {
@@ -64,8 +77,10 @@ format_cell(const json_t *value, char *out, size_t size)
 	case JSON_ARRAY:
 		format_list(value, out, size);
 		return;
-	case JSON_NULL:
 	case JSON_OBJECT:
+		format_object(value, out, size);
+		return;
+	case JSON_NULL:
 		snprintf(out, size, "-");
 		return;
 	}
@@ -184,7 +199,9 @@ print_object(const json_t *object)
 	{
 		if (!is_table(value) && !json_is_object(value))
 			continue;
-		printf("\n%s:\n", name);
+		/* A list that is all there is needs no name. */
+		if (json_object_size(object) > 1)
+			printf("\n%s:\n", name);
 		print_json(value);
 	}
 }
@@ -200,6 +217,8 @@ print_json(const json_t *value)
 		print_object(value);
 	} else if (is_table(value)) {
 		print_table(value);
+	} else if (json_is_array(value) && json_array_size(value) == 0) {
+		puts("none");
 	} else if (json_is_array(value)) {
 		json_array_foreach(value, index, item) print_json(item);
 	} else {

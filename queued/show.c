@@ -3,6 +3,7 @@
 #include "queued/show.h"
 
 #include "common/base/ascii.h"
+#include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/mail/utf8.h"
 
@@ -65,9 +66,11 @@ state_name(struct queued *q, const struct queue_recipient *r)
 static void
 show_recipient(struct queued *q, const struct queue_recipient *r, struct buffer *out)
 {
-	buffer_printf(out, "{\"number\":%u,\"state\":\"%s\",\"attempts\":%u,\"next\":%lld",
+	char next[CLOCK_TEXT_SIZE];
+
+	buffer_printf(out, "{\"number\":%u,\"state\":\"%s\",\"attempts\":%u,\"next\":\"%s\"",
 		(unsigned)r->number, state_name(q, r), (unsigned)r->attempts,
-		(long long)(r->next_ms / 1000));
+		clock_format(r->next_ms, next));
 	add_field("address", r->address, out);
 	add_field("destination", r->destination, out);
 	if (r->attempts > 0) {
@@ -85,10 +88,10 @@ show_message(
 	struct queued *q, struct spool_txn *txn, const struct queue_message *m, struct buffer *out)
 {
 	struct queue_recipient r = {.id = m->id};
-	char id[ID_TEXT_SIZE];
+	char id[ID_TEXT_SIZE], arrived[CLOCK_TEXT_SIZE];
 
-	buffer_printf(out, "{\"id\":\"%s\",\"arrived\":%lld,\"size\":%llu,\"left\":%u",
-		id_format(m->id, id), (long long)(m->arrived_ms / 1000),
+	buffer_printf(out, "{\"id\":\"%s\",\"arrived\":\"%s\",\"size\":%llu,\"left\":%u",
+		id_format(m->id, id), clock_format(m->arrived_ms, arrived),
 		(unsigned long long)m->size, (unsigned)m->left);
 	add_field("sender", m->sender, out);
 	add_field("client", m->client, out);

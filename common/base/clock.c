@@ -35,6 +35,18 @@ system_fill(void *arg, void *at, size_t len)
 	randombytes_buf(at, len);
 }
 
+const char *
+clock_format(int64_t wall_ms, char text[static CLOCK_TEXT_SIZE])
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm utc;
+
+	if (gmtime_r(&seconds, &utc) == NULL ||
+		strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		text[0] = '\0';
+	return text;
+}
+
 const struct clock clock_system = {system_wall_ms, system_mono_ms, NULL};
 const struct entropy entropy_system = {system_fill, NULL};
 

@@ -38,4 +38,9 @@ clock_mono_ms(const struct clock *c)
 
 uint64_t entropy_u64(const struct entropy *);
 
+enum { CLOCK_TEXT_SIZE = sizeof "-292277026596-12-04T15:30:08Z" };
+
+/* Wall time as "2026-11-20T14:03:00Z" (RFC 3339 5.6); "" for what is no time.  Returns text. */
+const char *clock_format(int64_t wall_ms, char text[static CLOCK_TEXT_SIZE]);
+
 #endif

@@ -27,6 +27,12 @@ fault_is_temporary(enum fault fault)
 	return fault_is_known(fault) && faults[fault].temporary;
 }
 
+enum fault
+fault_of_host(enum fault fault)
+{
+	return fault == FAULT_OK || fault_is_temporary(fault) ? fault : FAULT_IO;
+}
+
 const char *
 fault_text(enum fault fault)
 {

@@ -57,6 +57,12 @@ enum fault { FAULTS(FAULT_ENUM) FAULT_COUNT };
 /* False for a value that is no fault of the table (one that came from another process). */
 bool fault_is_known(unsigned value);
 bool fault_is_temporary(enum fault);
+/*
+ * A fault of our own disk or memory, which is none of the mail's: one that is permanent elsewhere (a
+ * file system that has become read-only is FAULT_DENIED) becomes FAULT_IO, so that nobody's mail
+ * bounces for it.
+ */
+enum fault fault_of_host(enum fault);
 /* Static text for people, without a full stop. */
 const char *fault_text(enum fault);
 /* Static name, for example "NO_SPACE": for logs and JSON. */
