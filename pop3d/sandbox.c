@@ -12,11 +12,11 @@ enum fault
 pop3d_sandbox(struct daemon *daemon, void *state)
 {
 	const struct settings *settings = daemon_settings(daemon);
-	char index[PATH_SIZE], segments[PATH_SIZE];
+	char store[PATH_SIZE], lock[PATH_SIZE];
 	/* LMDB's readers write their place into the lock file; nothing else there is theirs. */
 	struct sandbox_path paths[] = {
-		{index, SANDBOX_READ | SANDBOX_WRITE_FILE},
-		{segments, SANDBOX_READ},
+		{store, SANDBOX_READ},
+		{lock, SANDBOX_WRITE_FILE},
 		{NULL, 0},
 	};
 	struct sandbox sandbox = {
@@ -26,8 +26,8 @@ pop3d_sandbox(struct daemon *daemon, void *state)
 	};
 
 	(void)state;
-	snprintf(index, sizeof index, "%s/store/index", settings->data_directory);
-	snprintf(segments, sizeof segments, "%s/store/segments", settings->data_directory);
+	snprintf(store, sizeof store, "%s/store", settings->data_directory);
+	snprintf(lock, sizeof lock, "%s/store/index/lock.mdb", settings->data_directory);
 	daemon_sandbox_user(daemon, &sandbox);
 	return sandbox_enter(&sandbox);
 }
