@@ -18,7 +18,6 @@
 
 enum {
 	ARENA_BUDGET = 8 * 1024 * 1024, /* texts of a thousand recipients and their targets */
-	MESSAGE_SLACK = 65536, /* trace fields on top of settings.message_size */
 	TARGETS_PER_APPEND = 200, /* so that the longest prefixes fit into a frame */
 	STEP_TIMEOUT_MS = 120000,
 };
@@ -178,7 +177,8 @@ take_append_results(struct step *s, const struct ipc_answer *answer)
 	struct plan *plan = &s->delivery->plan;
 
 	for (uint32_t i = 0; i < s->count; i++) {
-		enum fault fault = answer->fault;
+		/* A fault of the request as a whole is none of the recipients. */
+		enum fault fault = fault_of_host(answer->fault);
 
 		/* mailboxd is believed, but a short list must not become a lost message. */
 		if (fault == FAULT_OK)
@@ -351,8 +351,8 @@ static enum fault
 take_message(struct delivery *d, int fd)
 {
 	const struct settings *settings = daemon_settings(d->deliverd->daemon);
-	enum fault fault =
-		memfd_map(fd, (size_t)settings->message_size + MESSAGE_SLACK, &d->message);
+	/* What is in the queue was taken by the limit of then. */
+	enum fault fault = memfd_map(fd, SIZE_MAX, &d->message);
 
 	close(fd);
 	if (fault != FAULT_OK)

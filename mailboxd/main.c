@@ -5,11 +5,22 @@
 #include "common/base/log.h"
 #include "mailboxd/mailboxd.h"
 
+enum { DELIVERED_SPARE_S = 2 * 86400, DELIVERED_LEAST_S = 7 * 86400 };
+
 static uint32_t
 seconds_of(int64_t ms)
 {
 	/* The store takes 0 for its default; here it means "at once". */
 	return ms < 1000 ? 1 : (uint32_t)(ms / 1000);
+}
+
+/* As long as the queue may bring a message again, and a bit: of what was delivered in part. */
+static uint32_t
+delivered_seconds(const struct settings *s)
+{
+	uint32_t queue = seconds_of(s->queue_lifetime) + DELIVERED_SPARE_S;
+
+	return queue > DELIVERED_LEAST_S ? queue : DELIVERED_LEAST_S;
 }
 
 static enum fault
@@ -20,6 +31,7 @@ open_mailboxd(struct daemon *daemon, void *state)
 	char directory[PATH_MAX];
 	struct store_options options = {
 		.group_reads = true,
+		.delivered_seconds = delivered_seconds(s),
 		.segment_size_max = (uint64_t)s->segment_size,
 		.undelete_seconds = seconds_of(s->undelete_time),
 		.account_quota = (uint64_t)s->account_quota,

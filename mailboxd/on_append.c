@@ -7,6 +7,8 @@
 #include "common/base/memfd.h"
 #include "mailboxd/mailboxd.h"
 
+enum { CONTENT_SLACK = 1024 * 1024 }; /* the stored structure, on top of settings.message_size */
+
 static enum fault
 targets_fill(struct mailboxd *m, const struct ipc_append *request, bool is_delivery,
 	struct writer_append *append)
@@ -92,6 +94,18 @@ results_fill(struct mailboxd *m, const struct writer_append *append, struct ipc_
 	}
 }
 
+/*
+ * What imapd may hand in; it has checked that itself, if it is still itself.  What deliverd brings
+ * was taken into the queue by the limit of then.
+ */
+static size_t
+content_max(struct mailboxd *m, const struct ipc_link *link)
+{
+	if (ipc_link_process(link) != PROCESS_IMAPD)
+		return SIZE_MAX;
+	return (size_t)daemon_settings(m->daemon)->message_size + CONTENT_SLACK;
+}
+
 /* Everything that the request says, checked; room for the results, so that they can be told. */
 static enum fault
 append_prepare(struct mailboxd *m, const struct ipc_append *request, struct writer_append *append,
@@ -117,7 +131,7 @@ on_append(struct daemon *d, void *state, struct ipc_link *link, struct ipc_messa
 	if (answer == NULL)
 		return;
 	struct ipc_appended *appended = answer->payload;
-	enum fault fault = memfd_map(message->fd, SIZE_MAX, &bytes);
+	enum fault fault = memfd_map(message->fd, content_max(m, link), &bytes);
 	if (fault == FAULT_OK)
 		fault = content_fill(request, bytes, &append);
 	if (fault == FAULT_OK)

@@ -19,7 +19,7 @@
 enum {
 	PAGE_MESSAGES = 200,
 	PAGE_TRIES = 8,
-	PAGE_ARENA = 64 * 1024 * 1024,
+	RECIPIENT_ARENA = 8 * RECORD_TEXT_MAX, /* the texts of one */
 	PAGE_JSON_MAX = 64 * 1024 * 1024,
 	FULL_LINK_MS = 10,
 };
@@ -65,7 +65,7 @@ job_continue(struct job *j)
 static bool
 add_page(struct job *j, struct spool_txn *txn, struct buffer *json)
 {
-	for (int i = 0; i < PAGE_MESSAGES; i++) {
+	for (int i = 0; i < PAGE_MESSAGES && buffer_len(json) < PAGE_JSON_MAX / 4; i++) {
 		struct queue_message m;
 		uint64_t wanted = j->id;
 
@@ -143,20 +143,23 @@ change_recipient(struct job *j, struct spool_txn *txn, struct queue_recipient *r
 }
 
 static uint64_t
-change_message(struct job *j, struct spool_txn *txn, uint64_t id, struct arena *arena)
+change_message(struct job *j, struct spool_txn *txn, uint64_t id)
 {
 	struct queue_recipient key = {.id = id}, r;
 	int64_t now_ms = clock_wall_ms(&clock_system);
 	uint64_t count = 0;
+	struct arena arena;
 
+	arena_init(&arena, RECIPIENT_ARENA);
 	if (j->scope == SCOPE_RECIPIENT)
 		key.number = j->number;
 	while (spool_next_recipient(txn, &key)) {
 		if (j->scope == SCOPE_RECIPIENT && key.number != j->number)
 			break;
-		if (spool_get_recipient(txn, &key, arena, &r) &&
+		if (spool_get_recipient(txn, &key, &arena, &r) &&
 			change_recipient(j, txn, &r, now_ms))
 			count++;
+		arena_clear(&arena);
 		if (key.number == UINT32_MAX)
 			break;
 		key.number++;
@@ -174,13 +177,11 @@ static enum fault
 change_page(struct job *j, struct page *page)
 {
 	struct spool_txn txn;
-	struct arena arena;
 	enum fault fault = spool_begin(j->queued->spool, true, &txn);
 
 	if (fault != FAULT_OK)
 		return fault;
 	*page = (struct page){.more = true, .next_id = j->id};
-	arena_init(&arena, PAGE_ARENA);
 	for (int i = 0; i < PAGE_MESSAGES && page->more; i++) {
 		struct queue_message m;
 
@@ -192,10 +193,9 @@ change_page(struct job *j, struct page *page)
 		page->any = true;
 		page->more = j->scope == SCOPE_ALL && m.id != UINT64_MAX;
 		page->next_id = m.id + 1;
-		page->count += change_message(j, &txn, m.id, &arena);
+		page->count += change_message(j, &txn, m.id);
 	}
 	fault = spool_commit(&txn);
-	arena_clear(&arena);
 	return fault;
 }
 

@@ -16,6 +16,7 @@
 enum {
 	VISITS_PER_TURN = 1000, /* destinations */
 	STARTS_PER_VISIT = 4,
+	TRIES_PER_VISIT = 64, /* damaged messages included */
 	SCANS_PER_VISIT = 8192, /* more than can be in delivery for one destination */
 	PROMOTIONS_PER_TURN = 500,
 	PROMOTION_TRIES = 8,
@@ -199,31 +200,46 @@ struct turn {
 	bool more; /* there is something to do at once */
 };
 
-static bool
+enum started {
+	STARTED,
+	NO_MEMORY, /* for now */
+	PASSED_OVER, /* its records are damaged: it must not keep back what stands behind it */
+};
+
+static enum started
+start_flight(struct turn *t, struct destination *d, struct start *s)
+{
+	s->recipients = arena_array(&t->arena, FLIGHT_RECIPIENTS_MAX, sizeof *s->recipients);
+	s->flight = s->recipients != NULL ? flight_new(t->q, d, &s->message) : NULL;
+	if (s->flight == NULL)
+		return NO_MEMORY;
+	bool good = collect_recipients(&t->txn, &t->arena, s->flight, s->recipients);
+	if (good && s->flight->count > 0)
+		return STARTED;
+	destination_dropped(d);
+	flight_end(s->flight);
+	return good ? PASSED_OVER : NO_MEMORY;
+}
+
+static enum started
 start_message(struct turn *t, struct destination *d, uint64_t id)
 {
 	struct start *s = arena_alloc(&t->arena, sizeof *s);
+	enum started started;
 
-	if (s == NULL || !spool_get_message(&t->txn, id, &t->arena, &s->message))
-		return false;
+	if (s == NULL)
+		return NO_MEMORY;
+	if (!spool_get_message(&t->txn, id, &t->arena, &s->message))
+		return t->txn.kv.fault == FAULT_OK ? PASSED_OVER : NO_MEMORY;
 	if (!queued_has_memory(t->q, s->message.size))
-		return false;
-	s->recipients = arena_array(&t->arena, FLIGHT_RECIPIENTS_MAX, sizeof *s->recipients);
-	if (s->recipients == NULL)
-		return false;
-	s->flight = flight_new(t->q, d, &s->message);
-	if (s->flight == NULL)
-		return false;
-	if (!collect_recipients(&t->txn, &t->arena, s->flight, s->recipients) ||
-		s->flight->count == 0) {
-		destination_dropped(d);
-		flight_end(s->flight);
-		return false;
-	}
+		return NO_MEMORY;
+	started = start_flight(t, d, s);
+	if (started != STARTED)
+		return started;
 	*t->last = s;
 	t->last = &s->next;
 	t->q->lap.started = true;
-	return true;
+	return STARTED;
 }
 
 /* Visiting destinations */
@@ -310,6 +326,7 @@ visit(struct turn *t, const char *name)
 {
 	struct destination *d;
 	uint64_t id;
+	int starts = 0;
 
 	if (!is_link_ready(t, name))
 		return;
@@ -318,12 +335,15 @@ visit(struct turn *t, const char *name)
 		return;
 	if (d->paused_until_ms > t->now_ms)
 		wake_at(t, d->paused_until_ms);
-	for (int i = 0; i < STARTS_PER_VISIT; i++) {
+	for (int i = 0; i < TRIES_PER_VISIT && starts < STARTS_PER_VISIT; i++) {
+		enum started started;
+
 		if (!can_start(t) || !destination_has_room(d, t->now_ms) ||
 			!find_message(t, d, &id))
 			return;
-		if (!start_message(t, d, id)) {
-			/* Out of memory for now. */
+		started = start_message(t, d, id);
+		starts += started == STARTED;
+		if (started == NO_MEMORY) {
 			scan_from_start(d);
 			wake_at(t, t->now_ms + NO_MEMORY_MS);
 			return;
@@ -373,6 +393,19 @@ send_starts(struct turn *t)
 
 /* Waiting recipients whose time has come */
 
+/* Its entry goes first: one that leads to a damaged record would come up for ever. */
+static void
+promote_one(struct spool_txn *txn, struct arena *arena, const struct spool_entry *e)
+{
+	struct queue_recipient key = {.id = e->id, .number = e->number}, r;
+
+	spool_drop_waiting(txn, e);
+	if (!spool_get_recipient(txn, &key, arena, &r) || r.state != RECIPIENT_WAITING)
+		return;
+	r.state = RECIPIENT_DUE;
+	spool_change_recipient(txn, &r);
+}
+
 static enum fault
 promote(struct queued *q, int64_t now_ms, bool *more)
 {
@@ -386,16 +419,10 @@ promote(struct queued *q, int64_t now_ms, bool *more)
 		return fault;
 	arena_init(&arena, 16 * 1024 * 1024);
 	for (; count < PROMOTIONS_PER_TURN; count++) {
-		struct queue_recipient key, r;
-
 		if (!spool_next_waiting(&txn, &e) || e.next_ms > now_ms)
 			break;
-		key = (struct queue_recipient){.id = e.id, .number = e.number};
+		promote_one(&txn, &arena, &e);
 		step_entry(&e);
-		if (!spool_get_recipient(&txn, &key, &arena, &r))
-			continue;
-		r.state = RECIPIENT_DUE;
-		spool_change_recipient(&txn, &r);
 	}
 	fault = spool_commit(&txn);
 	arena_clear(&arena);

@@ -7,6 +7,7 @@
 #include "queued/spool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,20 +59,73 @@ open_index(struct spool *spool, const char *dir)
 }
 
 static enum fault
-load_tail(struct spool *spool)
+get_tail(struct spool_txn *txn)
 {
-	struct kv_txn txn;
+	struct segment_tail *tail = &txn->spool->committed;
 	struct slice value;
-	enum fault fault = kv_begin_read(spool->kv, &txn);
+
+	if (!kv_get(&txn->kv, SPOOL_META, SLICE("tail"), &value))
+		return txn->kv.fault != FAULT_OK ? txn->kv.fault : FAULT_NOT_FOUND;
+	if (value.len != 12)
+		return FAULT_DAMAGED;
+	*tail = (struct segment_tail){get_u32(value.data), get_u64(value.data + 4)};
+	return FAULT_OK;
+}
+
+/* A new index beside segments means that the index was lost: what is left is not thrown away. */
+static enum fault
+check_new(struct spool *spool, const char *dir)
+{
+	struct segment_tail last;
+	enum fault fault = segments_last(spool->segments, &last);
+
+	if (fault == FAULT_OK && last.segment != 0) {
+		log_error("%s/index is empty, but there are segments: not touched", dir);
+		fault = FAULT_DAMAGED;
+	}
+	return fault;
+}
+
+/* Segments that died when a crash came between the commit and their removal. */
+static void
+note_dead_segments(struct spool_txn *txn)
+{
+	for (uint32_t s = 1; s < txn->spool->committed.segment; s++)
+		spool_note_freed(txn, (struct segment_place){.segment = s});
+}
+
+/* Cuts off what was never committed.  From the first start on the index says where that begins. */
+static enum fault
+recover(struct spool *spool, const char *dir)
+{
+	struct spool_txn txn;
+	enum fault fault = spool_begin(spool, true, &txn);
 
 	if (fault != FAULT_OK)
 		return fault;
-	if (kv_get(&txn, SPOOL_META, SLICE("tail"), &value) && value.len == 12) {
-		spool->committed.segment = get_u32(value.data);
-		spool->committed.length = get_u64(value.data + 4);
+	fault = get_tail(&txn);
+	if (fault == FAULT_NOT_FOUND)
+		fault = check_new(spool, dir);
+	if (fault == FAULT_OK)
+		fault = segments_recover(spool->segments, spool->committed);
+	if (fault != FAULT_OK) {
+		spool_abort(&txn);
+		return fault;
 	}
-	fault = txn.fault;
-	kv_abort(&txn);
+	note_dead_segments(&txn);
+	return spool_commit(&txn);
+}
+
+/* The names in the queue's directory outlive a crash only after this. */
+static enum fault
+sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		return fault_from_errno(errno);
+	enum fault fault = fsync(fd) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	close(fd);
 	return fault;
 }
 
@@ -85,9 +139,9 @@ open_segments(struct spool *spool, const char *dir, uint64_t segment_size)
 	if (fault == FAULT_OK)
 		fault = segments_open(path, &options, &spool->segments);
 	if (fault == FAULT_OK)
-		fault = load_tail(spool);
+		fault = sync_dir(dir);
 	if (fault == FAULT_OK)
-		fault = segments_recover(spool->segments, spool->committed);
+		fault = recover(spool, dir);
 	if (fault == FAULT_OK)
 		fault = segment_files_open(path, SEGMENT_FILES_MAX, &spool->files);
 	if (fault != FAULT_OK)
@@ -134,6 +188,27 @@ spool_close(struct spool *spool)
 
 /* Bytes */
 
+/*
+ * Takes back what was appended since the last commit.  Where that ended the index says: of a commit
+ * that failed it is not known before.
+ */
+static enum fault
+cut_now(struct spool *spool)
+{
+	struct spool_txn txn;
+	enum fault fault = spool_begin(spool, true, &txn);
+
+	if (fault == FAULT_OK) {
+		fault = get_tail(&txn);
+		spool_abort(&txn);
+	}
+	if (fault == FAULT_OK)
+		fault = segments_cut(spool->segments, spool->committed);
+	if (fault == FAULT_OK)
+		spool->must_cut = false;
+	return fault_of_host(fault);
+}
+
 enum fault
 spool_append(struct spool *spool, struct slice bytes, struct queue_message *m)
 {
@@ -145,7 +220,12 @@ spool_append(struct spool *spool, struct slice bytes, struct queue_message *m)
 		.plain_len = bytes.len,
 		.body = bytes,
 	};
+	enum fault fault = FAULT_OK;
 
+	if (spool->must_cut)
+		fault = cut_now(spool);
+	if (fault != FAULT_OK)
+		return fault;
 	body_checksum(bytes, record.checksum);
 	memcpy(m->checksum, record.checksum, sizeof m->checksum);
 	m->size = bytes.len;
@@ -161,9 +241,11 @@ spool_sync(struct spool *spool)
 void
 spool_cut(struct spool *spool)
 {
-	enum fault fault = segments_cut(spool->segments, spool->committed);
+	enum fault fault;
 
-	/* What stays behind is never named by the index; the next start cuts it off. */
+	spool->must_cut = true;
+	fault = cut_now(spool);
+	/* Tried again before the next append; the next start would do it too. */
 	if (fault != FAULT_OK)
 		log_warning("cannot cut the queue's segment: %s", fault_text(fault));
 }
@@ -251,7 +333,8 @@ enum fault
 spool_begin(struct spool *spool, bool writing, struct spool_txn *txn)
 {
 	*txn = (struct spool_txn){.spool = spool};
-	return writing ? kv_begin_write(spool->kv, &txn->kv) : kv_begin_read(spool->kv, &txn->kv);
+	return fault_of_host(
+		writing ? kv_begin_write(spool->kv, &txn->kv) : kv_begin_read(spool->kv, &txn->kv));
 }
 
 static void
@@ -293,25 +376,48 @@ free_space(struct spool_txn *txn)
 static void
 note_left_segments(struct spool_txn *txn, struct segment_tail tail)
 {
+	for (uint32_t s = txn->spool->committed.segment; s > 0 && s < tail.segment; s++)
+		spool_note_freed(txn, (struct segment_place){.segment = s});
+}
+
+static bool
+is_live_segment(struct spool_txn *txn, uint32_t segment)
+{
 	uint8_t key[4];
 	struct slice value;
 
-	for (uint32_t s = txn->spool->committed.segment; s > 0 && s < tail.segment; s++) {
-		put_u32(key, s);
-		if (!kv_get(&txn->kv, SPOOL_SEGMENTS, slice_make(key, sizeof key), &value))
-			spool_note_freed(txn, (struct segment_place){.segment = s});
-	}
+	put_u32(key, segment);
+	/* After a fault, too: then nothing is known. */
+	return kv_get(&txn->kv, SPOOL_SEGMENTS, slice_make(key, sizeof key), &value) ||
+		txn->kv.fault != FAULT_OK;
+}
+
+/* A segment whose last message has gone may have got another one in the same transaction. */
+static void
+keep_live_segments(struct spool_txn *txn)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < txn->freed_count; i++)
+		if (txn->freed[i].length != 0 || !is_live_segment(txn, txn->freed[i].segment))
+			txn->freed[kept++] = txn->freed[i];
+	txn->freed_count = kept;
 }
 
 enum fault
 spool_commit(struct spool_txn *txn)
 {
-	struct segment_tail tail = segments_tail(txn->spool->segments);
+	struct segment_tail tail = txn->spool->committed;
 	enum fault fault;
 
-	put_tail(txn, tail);
+	/* What is to be cut off is not durable: the index must not say that it is there. */
+	if (!txn->spool->must_cut) {
+		tail = segments_tail(txn->spool->segments);
+		put_tail(txn, tail);
+	}
 	note_left_segments(txn, tail);
-	fault = kv_commit(&txn->kv);
+	keep_live_segments(txn);
+	fault = fault_of_host(kv_commit(&txn->kv));
 	if (fault == FAULT_OK) {
 		txn->spool->committed = tail;
 		free_space(txn);

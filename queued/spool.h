@@ -82,6 +82,8 @@ struct spool_entry {
 
 /* The first waiting recipient at or after the entry's place (next_ms, id, number). */
 bool spool_next_waiting(struct spool_txn *, struct spool_entry *);
+/* Removes the entry itself, whatever it leads to. */
+void spool_drop_waiting(struct spool_txn *, const struct spool_entry *);
 /* The first due recipient of the entry's destination at or after its place; false when there is
  * none (then *entry is untouched). */
 bool spool_next_due(struct spool_txn *, struct spool_entry *);

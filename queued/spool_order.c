@@ -84,6 +84,14 @@ spool_next_waiting(struct spool_txn *txn, struct spool_entry *e)
 	return found;
 }
 
+void
+spool_drop_waiting(struct spool_txn *txn, const struct spool_entry *e)
+{
+	uint8_t key[WAITING_KEY_LEN];
+
+	kv_delete(&txn->kv, SPOOL_WAITING, waiting_key(e, key));
+}
+
 bool
 spool_next_due(struct spool_txn *txn, struct spool_entry *e)
 {

@@ -15,7 +15,10 @@
 #include "common/base/memfd.h"
 #include "queued/submission.h"
 
-enum { SUBMISSION_BUDGET = 4 * 1024 * 1024 };
+enum {
+	SUBMISSION_BUDGET = 4 * 1024 * 1024,
+	NUMBER_MAX = INT32_MAX, /* of a recipient */
+};
 
 /* Lifetime */
 
@@ -29,7 +32,7 @@ submission_link(struct submission *s)
 		s->next->previous = s;
 	q->submissions = s;
 	q->submission_count++;
-	q->bytes_held += s->size;
+	q->bytes_held += s->held;
 }
 
 static void
@@ -44,7 +47,7 @@ submission_free(struct submission *s)
 	if (s->next != NULL)
 		s->next->previous = s->previous;
 	q->submission_count--;
-	q->bytes_held -= s->size;
+	q->bytes_held -= s->held;
 	ipc_cancel(s->call);
 	memfd_unmap(&s->bytes);
 	if (s->fd != -1)
@@ -98,7 +101,7 @@ submission_find(const struct submission *s, uint32_t number)
 	return UINT32_MAX;
 }
 
-static bool
+static enum fault
 copy_recipients(struct submission *s, const struct ipc_submit *from)
 {
 	struct ipc_submit *to = &s->request;
@@ -106,17 +109,21 @@ copy_recipients(struct submission *s, const struct ipc_submit *from)
 	to->recipients = arena_array(&s->arena, from->recipient_count, sizeof *to->recipients);
 	s->outcomes = arena_array(&s->arena, from->recipient_count, sizeof *s->outcomes);
 	if (to->recipients == NULL || s->outcomes == NULL)
-		return false;
+		return FAULT_BUDGET;
 	for (uint32_t i = 0; i < from->recipient_count; i++) {
 		struct ipc_recipient *r = &to->recipients[i];
 
 		*r = from->recipients[i];
+		/* Each names a record of the queue; forwards get the numbers behind. */
+		if (r->number > NUMBER_MAX ||
+			(i > 0 && r->number <= from->recipients[i - 1].number))
+			return FAULT_PEER_PROTOCOL;
 		if (!arena_copy(&s->arena, r->address, &r->address) ||
 			!arena_copy(&s->arena, r->orcpt, &r->orcpt))
-			return false;
+			return FAULT_BUDGET;
 		s->outcomes[i].kind = OUTCOME_LATER;
 	}
-	return true;
+	return FAULT_OK;
 }
 
 static enum fault
@@ -129,7 +136,7 @@ copy_request(struct submission *s, const struct ipc_submit *from)
 		return FAULT_SYNTAX;
 	if (!arena_copy(&s->arena, from->sender, &to->sender) ||
 		!arena_copy(&s->arena, from->client, &to->client) ||
-		!arena_copy(&s->arena, from->envid, &to->envid) || !copy_recipients(s, from))
+		!arena_copy(&s->arena, from->envid, &to->envid))
 		return FAULT_BUDGET;
 	s->message = (struct queue_message){
 		.id = to->id,
@@ -142,7 +149,7 @@ copy_request(struct submission *s, const struct ipc_submit *from)
 		.client = to->client,
 		.envid = to->envid,
 	};
-	return FAULT_OK;
+	return copy_recipients(s, from);
 }
 
 /* Direct delivery */
@@ -310,8 +317,12 @@ check_memory(struct submission *s)
 		return FAULT_PEER_PROTOCOL;
 	if (s->queued->stopping)
 		return FAULT_BUSY;
-	if (!queued_has_memory(s->queued, (uint64_t)size))
+	/* The envelope counts too: many messages without a byte would else cost nothing. */
+	s->held = (uint64_t)size + sizeof *s + s->arena.used;
+	if (!queued_has_memory(s->queued, s->held)) {
+		s->held = 0;
 		return FAULT_BUDGET;
+	}
 	s->size = (uint64_t)size;
 	return FAULT_OK;
 }
@@ -342,10 +353,10 @@ on_submit(struct daemon *daemon, void *state, struct ipc_link *link, struct ipc_
 	s->origin = ipc_origin_of(link, message);
 	s->fd = ipc_message_take_fd(message);
 	arena_init(&s->arena, SUBMISSION_BUDGET);
-	fault = check_memory(s);
-	submission_link(s);
+	fault = copy_request(s, message->payload);
 	if (fault == FAULT_OK)
-		fault = copy_request(s, message->payload);
+		fault = check_memory(s);
+	submission_link(s);
 	if (fault != FAULT_OK)
 		submission_answer(s, fault, SLICE(""));
 	else if (all_local(s))

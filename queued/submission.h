@@ -27,6 +27,7 @@ struct submission {
 	int fd;
 	struct slice bytes; /* mapped while it is spooled */
 	uint64_t size;
+	uint64_t held; /* of the budget of memory: size and envelope */
 	uint64_t call;
 	struct outcome *outcomes; /* one per recipient */
 	struct ipc_forward *forwards;

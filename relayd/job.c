@@ -16,7 +16,6 @@
 
 enum {
 	JOB_ARENA_BUDGET = 4 * 1024 * 1024,
-	MESSAGE_SLACK = 65536, /* trace fields on top of settings.message_size */
 	CODE_TOO_MANY_RECIPIENTS = 452,
 };
 
@@ -435,10 +434,9 @@ make_message(struct job *job)
 static enum fault
 fill_job(struct job *job, const struct ipc_relay *from, int fd)
 {
-	const struct settings *settings = daemon_settings(job->relayd->daemon);
 	struct ipc_relay *to = &job->request;
-	enum fault fault =
-		memfd_map(fd, (size_t)settings->message_size + MESSAGE_SLACK, &job->bytes);
+	/* What is in the queue was taken by the limit of then. */
+	enum fault fault = memfd_map(fd, SIZE_MAX, &job->bytes);
 
 	*to = *from;
 	if (fault != FAULT_OK)

@@ -134,10 +134,19 @@ state_of(const char *store, struct state *state)
 static enum fault
 no_segments_check(const struct backup *b)
 {
+	static const struct segments_options options;
+	struct segments *segments;
+	struct segment_tail last;
 	char path[PATH_MAX];
-	enum fault fault = path_make(b->to, "segments/00000001.seg", path);
+	enum fault fault = path_make(b->to, "segments", path);
 
-	if (fault == FAULT_OK && access(path, F_OK) == 0)
+	if (fault == FAULT_OK)
+		fault = segments_open(path, &options, &segments);
+	if (fault != FAULT_OK)
+		return fault == FAULT_NOT_FOUND ? FAULT_OK : fault;
+	fault = segments_last(segments, &last);
+	segments_close(segments);
+	if (fault == FAULT_OK && last.segment != 0)
 		fault = FAULT_EXISTS;
 	return fault;
 }

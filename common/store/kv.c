@@ -161,11 +161,27 @@ env_close(struct kv *kv)
 	kv->broken = false;
 }
 
+/* What a commit says is on disk can be found after a crash only if the file's name is there too. */
+static enum fault
+names_sync(const struct kv *kv)
+{
+	if (kv->options.readonly)
+		return FAULT_OK;
+	int dir = open(kv->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fault_from_errno(errno);
+	enum fault fault = fsync(dir) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	close(dir);
+	return fault;
+}
+
 static enum fault
 env_start(struct kv *kv)
 {
 	enum fault fault = files_check(kv);
 
+	if (fault == FAULT_OK)
+		fault = names_sync(kv);
 	if (fault == FAULT_OK)
 		fault = env_open(kv);
 	if (fault == FAULT_OK)
@@ -256,7 +272,9 @@ kv_begin_read(struct kv *kv, struct kv_txn *txn)
 {
 	assert(!kv->reading);
 	*txn = (struct kv_txn){.kv = kv};
-	enum fault fault = reader_start(kv, &txn->mdb);
+	enum fault fault = kv->env != NULL ? FAULT_OK : env_start(kv);
+	if (fault == FAULT_OK)
+		fault = reader_start(kv, &txn->mdb);
 	if (fault != FAULT_OK) {
 		txn->mdb = NULL;
 		return fault;

@@ -25,6 +25,7 @@ struct segments {
 	uint64_t allocated; /* bytes of the tail's file that have their blocks, or tail.length */
 	bool file_dirty; /* appended since the last sync */
 	bool dir_dirty; /* a file was made since the last sync */
+	enum fault broken; /* a sync failed: until a cut nothing here can be made durable */
 };
 
 /*
@@ -215,13 +216,16 @@ segments_recover(struct segments *s, struct segment_tail tail)
 enum fault
 segments_cut(struct segments *s, struct segment_tail tail)
 {
-	if (s->file >= 0 && tail.segment == s->tail.segment && tail.length == s->tail.length)
+	if (s->broken == FAULT_OK && s->file >= 0 && tail.segment == s->tail.segment &&
+		tail.length == s->tail.length)
 		return FAULT_OK;
 	uint32_t last = s->tail.segment;
 	enum fault fault = tail_restore(s, tail);
 	for (uint32_t i = tail.segment + 1; fault == FAULT_OK && i <= last; i++)
 		fault = segments_remove(s, i);
 	s->file_dirty = false;
+	if (fault == FAULT_OK)
+		s->broken = FAULT_OK;
 	return fault;
 }
 
@@ -272,19 +276,28 @@ part_of(struct slice s)
 	return (struct iovec){(void *)(uintptr_t)s.data, s.len};
 }
 
+/* The file that the next record goes to. */
+static enum fault
+tail_ensure(struct segments *s)
+{
+	if (s->broken != FAULT_OK)
+		return s->broken;
+	if (s->tail.segment == 0 || s->tail.length >= s->size_max)
+		return fault_of_host(roll_over(s));
+	if (s->file < 0)
+		return fault_of_host(file_open(s, s->tail.segment, 0));
+	return FAULT_OK;
+}
+
 enum fault
 segments_append(
 	struct segments *s, const struct segment_record *record, struct segment_place *place)
 {
 	uint8_t header[SEGMENT_HEADER_SIZE];
-	enum fault fault = FAULT_OK;
 
 	if (record->prefix.len > UINT32_MAX || record->structure.len > UINT32_MAX)
 		return FAULT_TOO_BIG;
-	if (s->tail.segment == 0 || s->tail.length >= s->size_max)
-		fault = roll_over(s);
-	else if (s->file < 0)
-		fault = file_open(s, s->tail.segment, 0);
+	enum fault fault = tail_ensure(s);
 	if (fault != FAULT_OK)
 		return fault;
 	segment_header_encode(record, header);
@@ -298,22 +311,32 @@ segments_append(
 	allocate_ahead(s, s->tail.length + length);
 	fault = write_parts(s->file, parts, sizeof(parts) / sizeof(parts[0]), s->tail.length);
 	if (fault != FAULT_OK)
-		return fault;
+		return fault_of_host(fault);
 	*place = (struct segment_place){s->tail.segment, s->tail.length, length};
 	s->tail.length += length;
 	return FAULT_OK;
 }
 
+/* The kernel tells of lost pages once: a second sync would say that all is well. */
+static enum fault
+sync_failed(struct segments *s, int error)
+{
+	s->broken = fault_of_host(fault_from_errno(error));
+	return s->broken;
+}
+
 enum fault
 segments_sync(struct segments *s)
 {
+	if (s->broken != FAULT_OK)
+		return s->broken;
 	/* The bytes must be on disk before an index that points at them is. */
 	if (s->file_dirty && s->file >= 0 && fdatasync(s->file) < 0)
-		return fault_from_errno(errno);
+		return sync_failed(s, errno);
 	s->file_dirty = false;
 	/* A new file's name too, or the index would point at no file after a crash. */
 	if (s->dir_dirty && fsync(s->dir) < 0)
-		return fault_from_errno(errno);
+		return sync_failed(s, errno);
 	s->dir_dirty = false;
 	return FAULT_OK;
 }

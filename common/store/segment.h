@@ -79,10 +79,15 @@ void segments_close(struct segments *);
 MUST_USE enum fault segments_recover(struct segments *, struct segment_tail);
 /* The last segment file there is and its length (cut down to a multiple of 8). */
 MUST_USE enum fault segments_last(struct segments *, struct segment_tail *);
-/* Writes one record at the tail; nothing is durable yet.  On a fault the tail stays. */
+/* Writes one record at the tail; nothing is durable yet.  On a fault the tail stays.  Faults of the
+ * disk are temporary ones. */
 MUST_USE enum fault segments_append(
 	struct segments *, const struct segment_record *, struct segment_place *);
-/* Makes all appended records durable; the directory entry of a new file too. */
+/*
+ * Makes all appended records durable; the directory entry of a new file too.  After a fault nothing
+ * that was appended since the last sync may be trusted: every append and sync fails with it until
+ * segments_cut() has taken that back.
+ */
 MUST_USE enum fault segments_sync(struct segments *);
 struct segment_tail segments_tail(const struct segments *);
 /* Takes back what was appended since the tail was so. */

@@ -99,8 +99,6 @@ files_open(struct store_writer *w)
 	if (fault == FAULT_OK)
 		fault = kv_open(path, &index, &w->kv);
 	if (fault == FAULT_OK)
-		fault = dir_sync(path);
-	if (fault == FAULT_OK)
 		fault = dir_ensure(w, "segments", path);
 	if (fault == FAULT_OK)
 		fault = segments_open(path, &segments, &w->segments);
@@ -147,20 +145,15 @@ all_segments_take(struct store_writer *w)
 static enum fault
 index_make(struct store_writer *w)
 {
-	struct segment_files *files;
-	char path[PATH_MAX];
-	uint64_t size = 0;
-	enum fault fault = path_make(w->dir, "segments", path);
+	struct segment_tail last;
+	enum fault fault = segments_last(w->segments, &last);
 
-	if (fault == FAULT_OK)
-		fault = segment_files_open(path, 1, &files);
 	if (fault != FAULT_OK)
 		return fault;
-	fault = segment_files_size(files, 1, &size);
-	segment_files_close(files);
-	if (!w->salvaging && fault != FAULT_NOT_FOUND && (fault != FAULT_OK || size > 0)) {
+	/* The first segments may be gone: dead ones are removed. */
+	if (!w->salvaging && last.segment != 0) {
 		log_error("store: %s/index is empty, but there are segments: not touched", w->dir);
-		return fault != FAULT_OK ? fault : FAULT_DAMAGED;
+		return FAULT_DAMAGED;
 	}
 	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
 	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
@@ -296,7 +289,7 @@ writer_begin(struct store_writer *w)
 	w->event_count = 0;
 	w->now = clock_wall_ms(w->options.clock) / 1000;
 	if (fault != FAULT_OK)
-		return fault;
+		return fault_of_host(fault);
 	/* What the last batch appended in vain is cut off only now, when the index can tell. */
 	fault = tail_load(&w->txn, &w->tail);
 	if (fault == FAULT_OK)
@@ -306,7 +299,7 @@ writer_begin(struct store_writer *w)
 	w->first_id = w->next_id;
 	if (fault != FAULT_OK)
 		kv_abort(&w->txn);
-	return fault;
+	return fault_of_host(fault);
 }
 
 enum fault
@@ -317,8 +310,9 @@ writer_commit(struct store_writer *w)
 	if (fault == FAULT_OK)
 		fault = segments_sync(w->segments);
 	if (fault != FAULT_OK) {
+		log_error("store: batch dropped: %s", fault_text(fault));
 		writer_abort(w);
-		return fault;
+		return fault_of_host(fault);
 	}
 	struct segment_tail tail = segments_tail(w->segments);
 	/* A batch in which nothing happened writes nothing, and so needs no sync. */
@@ -329,7 +323,7 @@ writer_commit(struct store_writer *w)
 	fault = kv_commit(&w->txn);
 	if (fault != FAULT_OK)
 		w->event_count = 0;
-	return fault;
+	return fault_of_host(fault);
 }
 
 void

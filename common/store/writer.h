@@ -41,7 +41,8 @@ void writer_close(struct store_writer *);
 struct store_reader *writer_reader(struct store_writer *);
 
 MUST_USE enum fault writer_begin(struct store_writer *);
-/* FAULT_BUSY: the index had to grow, run the same batch again.  Else see above. */
+/* FAULT_BUSY: the index had to grow, run the same batch again.  Else see above; always temporary.
+ */
 MUST_USE enum fault writer_commit(struct store_writer *);
 void writer_abort(struct store_writer *);
 /* FAULT_OK while the batch can still be committed: a failed one need not be filled further. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "queued/spool.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,22 @@
 #include "common/base/memfd.h"
 #include "queued/batch.h"
 #include "tests/unit/unit.h"
+
+/* In place of the C library's: the next sync fails; as on Linux, the one after that does not. */
+static bool next_sync_fails;
+
+int fdatasync(int fd);
+
+int
+fdatasync(int fd)
+{
+	if (next_sync_fails) {
+		next_sync_fails = false;
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static char dir[64];
 static struct spool *spool;
@@ -289,6 +307,170 @@ START_TEST(space_comes_back_when_all_is_delivered)
 }
 END_TEST
 
+/* More than a segment holds: what is appended after it goes to the next one. */
+static struct change *
+make_large_change(uint64_t id)
+{
+	static char large[70000];
+	struct change *c = make_change(id, 1);
+
+	memset(large, 'x', sizeof large);
+	c->parcels->bytes = slice_make(large, sizeof large);
+	return c;
+}
+
+static struct change *
+make_removal(uint64_t id)
+{
+	struct change *c = change_new(65536);
+
+	c->id = id;
+	c->steps = arena_array(&c->arena, 1, sizeof *c->steps);
+	c->step_count = 1;
+	c->steps[0] = (struct change_step){.kind = CHANGE_REMOVE, .recipient.id = id};
+	return c;
+}
+
+static void
+commit_together(struct change **changes, size_t count, enum fault *faults)
+{
+	struct event_base *base = event_base_new();
+	struct batch *b = batch_new(base, spool, nothing, NULL);
+
+	for (size_t i = 0; i < count; i++) {
+		faults[i] = FAULT_TIMEOUT;
+		changes[i]->done = remember;
+		changes[i]->arg = &faults[i];
+		batch_add(b, changes[i]);
+	}
+	batch_commit(b);
+	batch_free(b);
+	event_base_free(base);
+}
+
+static void
+expect_body(uint64_t id)
+{
+	struct spool_txn txn;
+	struct queue_message m;
+	int fd;
+
+	ck_assert_int_eq(spool_begin(spool, false, &txn), FAULT_OK);
+	ck_assert(spool_get_message(&txn, id, NULL, &m));
+	ck_assert_int_eq(spool_open_message(spool, &m, &fd), FAULT_OK);
+	close(fd);
+	spool_abort(&txn);
+}
+
+START_TEST(segment_that_gets_a_message_as_it_loses_its_last_one_stays)
+{
+	struct change *changes[] = {make_removal(1), make_large_change(2), make_change(3, 1)};
+	enum fault faults[3];
+
+	ck_assert_int_eq(commit(make_change(1, 1)), FAULT_OK);
+	commit_together(changes, 3, faults);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(faults[i], FAULT_OK);
+	reopen_spool();
+	expect_body(2);
+	expect_body(3);
+}
+END_TEST
+
+START_TEST(failed_sync_at_the_end_of_a_segment_spoils_the_batch)
+{
+	struct change *changes[] = {make_large_change(2), make_change(3, 1), make_change(4, 1)};
+	enum fault faults[3];
+
+	ck_assert_int_eq(commit(make_change(1, 1)), FAULT_OK);
+	next_sync_fails = true;
+	commit_together(changes, 3, faults);
+	ck_assert(!next_sync_fails);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_ne(faults[i], FAULT_OK);
+		ck_assert(fault_is_temporary(faults[i]));
+	}
+	ck_assert_uint_eq(count_recipients(), 1);
+	ck_assert_int_eq(commit(make_change(3, 1)), FAULT_OK);
+	reopen_spool();
+	expect_body(1);
+	expect_body(3);
+}
+END_TEST
+
+static void
+remove_file(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	ck_assert_int_eq(remove(path), 0);
+}
+
+START_TEST(segments_without_an_index_are_not_thrown_away)
+{
+	struct stat status;
+	char path[128];
+
+	ck_assert_int_eq(commit(make_change(1, 1)), FAULT_OK);
+	spool_close(spool);
+	spool = NULL;
+	remove_file("index/data.mdb");
+	remove_file("index/lock.mdb");
+	ck_assert_int_eq(spool_open(dir, 65536, &spool), FAULT_DAMAGED);
+	spool = NULL;
+	snprintf(path, sizeof path, "%s/segments/00000001.seg", dir);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_int_gt(status.st_size, 0);
+}
+END_TEST
+
+START_TEST(segment_that_a_crash_left_behind_goes_at_the_next_start)
+{
+	struct change *changes[] = {make_large_change(1), make_change(2, 1)};
+	enum fault faults[2];
+	struct stat status;
+	char path[128];
+	FILE *left;
+
+	commit_together(changes, 2, faults);
+	remove_recipient(1, 0);
+	snprintf(path, sizeof path, "%s/segments/00000001.seg", dir);
+	ck_assert_int_ne(stat(path, &status), 0);
+	left = fopen(path, "w");
+	ck_assert_ptr_nonnull(left);
+	fclose(left);
+	reopen_spool();
+	ck_assert_int_ne(stat(path, &status), 0);
+	expect_body(2);
+}
+END_TEST
+
+START_TEST(addition_needs_no_room_in_its_own_change)
+{
+	struct change *c = change_new(1024);
+	struct spool_txn txn;
+	struct queue_message m;
+
+	ck_assert_int_eq(commit(make_change(9, 1)), FAULT_OK);
+	c->id = 9;
+	c->steps = arena_array(&c->arena, 1, sizeof *c->steps);
+	c->step_count = 1;
+	c->steps[0].kind = CHANGE_ADD;
+	c->steps[0].recipient = (struct queue_recipient){
+		.state = RECIPIENT_DUE, .address = SLICE("f@z"), .destination = SLICE("z")};
+	while (arena_alloc(&c->arena, 1) != NULL)
+		continue;
+	ck_assert_int_eq(commit(c), FAULT_OK);
+	ck_assert_int_eq(spool_begin(spool, false, &txn), FAULT_OK);
+	ck_assert(spool_get_message(&txn, 9, NULL, &m));
+	ck_assert_uint_eq(m.left, 2);
+	ck_assert_uint_eq(m.next_number, 2);
+	ck_assert_slice_eq(m.sender, "s@x");
+	spool_abort(&txn);
+}
+END_TEST
+
 /* Shared with the child that is killed. */
 struct acknowledged {
 	uint64_t added; /* ids 1..added are in the queue */
@@ -376,5 +558,10 @@ UNIT(spool)
 	unit_add(tc, addition_outlives_the_recipient_that_it_replaces);
 	unit_add(tc, taken_id_spoils_only_its_own_change);
 	unit_add(tc, space_comes_back_when_all_is_delivered);
+	unit_add(tc, segment_that_gets_a_message_as_it_loses_its_last_one_stays);
+	unit_add(tc, failed_sync_at_the_end_of_a_segment_spoils_the_batch);
+	unit_add(tc, segments_without_an_index_are_not_thrown_away);
+	unit_add(tc, segment_that_a_crash_left_behind_goes_at_the_next_start);
+	unit_add(tc, addition_needs_no_room_in_its_own_change);
 	unit_add(tc, killed_at_any_moment_keeps_what_it_acknowledged);
 }

@@ -96,8 +96,29 @@ START_TEST(damaged_records_are_passed_over)
 }
 END_TEST
 
+/* The first segments of an old store are dead and gone: what is left is still somebody's mail. */
+START_TEST(segments_without_an_index_are_never_cut_off)
+{
+	struct fixture f = {.options.segment_size_max = 1};
+	struct store_writer *writer;
+	char first[128], last[128];
+
+	fixture_open(&f);
+	for (int i = 0; i < 4; i++)
+		fixture_append(&f, ALICE, STORE_INBOX, SLICE("kept"));
+	index_lose(&f);
+	(void)snprintf(first, sizeof(first), "%s/segments/00000001.seg", f.dir);
+	(void)snprintf(last, sizeof(last), "%s/segments/00000004.seg", f.dir);
+	ck_assert_int_eq(unlink(first), 0);
+	ck_assert_fault(writer_open(f.dir, &f.options, &writer), FAULT_DAMAGED);
+	ck_assert_int_eq(access(last, F_OK), 0);
+	fixture_dir_remove(f.dir);
+}
+END_TEST
+
 UNIT(salvage)
 {
 	unit_add(tc, a_lost_index_is_rebuilt_from_segments);
+	unit_add(tc, segments_without_an_index_are_never_cut_off);
 	unit_add(tc, damaged_records_are_passed_over);
 }

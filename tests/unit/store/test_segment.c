@@ -1,13 +1,30 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/store/segment.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/store/segment_format.h"
 #include "tests/unit/store/fixture.h"
+
+/* In place of the C library's: a sync that fails once, and as on Linux never tells again. */
+static int syncs_until_failure = -1;
+
+int fdatasync(int fd);
+
+int
+fdatasync(int fd)
+{
+	if (syncs_until_failure >= 0 && syncs_until_failure-- == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static const struct segment_record example = {
 	.kind = SEGMENT_QUEUE,
@@ -143,6 +160,36 @@ START_TEST(what_lies_past_the_tail_is_cut_off)
 }
 END_TEST
 
+START_TEST(after_a_failed_sync_nothing_is_trusted_until_a_cut)
+{
+	struct place p;
+	struct segment_place place;
+
+	for (int roll = 0; roll < 2; roll++) {
+		place_open(&p, roll != 0 ? 400 : 0);
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+		ck_assert_ok(segments_sync(p.segments));
+		struct segment_tail tail = segments_tail(p.segments);
+		for (int i = 0; roll != 0 && segments_tail(p.segments).length < 400; i++)
+			ck_assert_ok(segments_append(p.segments, &example, &place));
+		if (roll == 0)
+			ck_assert_ok(segments_append(p.segments, &example, &place));
+		/* With a full segment the next append syncs it, else segments_sync does. */
+		syncs_until_failure = 0;
+		ck_assert_fault(roll != 0 ? segments_append(p.segments, &example, &place)
+					  : segments_sync(p.segments),
+			FAULT_IO);
+		ck_assert_fault(segments_append(p.segments, &example, &place), FAULT_IO);
+		ck_assert_fault(segments_sync(p.segments), FAULT_IO);
+		ck_assert_ok(segments_cut(p.segments, tail));
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+		ck_assert_uint_eq(place.offset, tail.length);
+		ck_assert_ok(segments_sync(p.segments));
+		place_close(&p);
+	}
+}
+END_TEST
+
 START_TEST(a_punched_record_keeps_its_header_and_its_neighbours)
 {
 	struct place p;
@@ -213,6 +260,7 @@ UNIT(segment)
 	unit_add(tc, a_header_reads_back_and_any_flipped_bit_is_found);
 	unit_add(tc, records_are_aligned_and_read_back);
 	unit_add(tc, what_lies_past_the_tail_is_cut_off);
+	unit_add(tc, after_a_failed_sync_nothing_is_trusted_until_a_cut);
 	unit_add(tc, a_punched_record_keeps_its_header_and_its_neighbours);
 	unit_add(tc, few_descriptors_serve_many_segments);
 	unit_add(tc, only_segment_names_are_segments);
