@@ -100,21 +100,24 @@ static void
 apply_additions(struct spool_txn *txn, struct change *c)
 {
 	struct queue_message m;
-	bool any = false;
+	uint32_t count = 0, number;
 
 	for (uint32_t i = 0; i < c->step_count; i++)
-		any = any || c->steps[i].kind == CHANGE_ADD;
-	if (!any || !spool_get_message(txn, c->id, &c->arena, &m))
+		count += c->steps[i].kind == CHANGE_ADD;
+	/* Its texts stand in the map: it is written before anything else is. */
+	if (count == 0 || !spool_get_message(txn, c->id, NULL, &m))
 		return;
+	number = m.next_number;
+	m.next_number += count;
+	m.left += count;
+	spool_put_message(txn, &m);
 	for (uint32_t i = 0; i < c->step_count; i++) {
 		if (c->steps[i].kind != CHANGE_ADD)
 			continue;
 		c->steps[i].recipient.id = c->id;
-		c->steps[i].recipient.number = m.next_number++;
-		m.left++;
+		c->steps[i].recipient.number = number++;
 		spool_add_recipient(txn, &c->steps[i].recipient);
 	}
-	spool_put_message(txn, &m);
 }
 
 static void

@@ -27,6 +27,7 @@ struct spool {
 	struct kv *kv;
 	struct segments *segments;
 	struct segment_tail committed;
+	bool must_cut; /* appended in vain: to be taken back before anything is appended */
 	struct segment_files *files;
 	struct body_reader *reader;
 	struct buffer record; /* scratch for encoding */
