@@ -67,7 +67,7 @@ fuzz:                           ## fuzz every target for FUZZ_SECONDS (60) each
 	tests/fuzz/run $(BUILD) $(FUZZ)
 
 cover:                          ## line coverage of the tests, into build/cover
-	$(MAKE) BUILD=$(BUILD)/cover OPT='-O0 -g --coverage' test
+	$(MAKE) BUILD=$(BUILD)/cover OPT='-O0 -g' SANITIZE='--coverage' test
 	tools/cover $(BUILD)/cover
 
 bench: all $(BUILD)/tests/load  ## measure beside Debian's postfix and dovecot
