@@ -12,7 +12,7 @@ DESTDIR ?=
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wformat=2 -Wstrict-prototypes \
 	-Wmissing-prototypes -Werror
 PACKAGES := libevent openssl libsodium lmdb libzstd libunbound libseccomp libidn2 libconfuse jansson
-CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DPABAL_PREFIX='"$(PREFIX)"'
+CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT ?= -O2 -g $(HARDEN)
 CFLAGS += -std=c11 $(WARN) -fPIE $(OPT) $(SANITIZE)

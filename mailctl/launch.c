@@ -27,21 +27,21 @@ launch_pause(int64_t ms)
 	nanosleep(&time, NULL);
 }
 
-/* Beside mailctl in a build directory, in sbin when installed. */
+/* Beside mailctl in a build directory, in ../sbin when installed. */
 static void
 find_maild(char path[static PATH_MAX])
 {
-	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - sizeof "/maild");
+	static const char installed[] = "/../sbin/maild";
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - sizeof installed);
 	char *slash;
 
 	path[len > 0 ? len : 0] = '\0';
 	slash = strrchr(path, '/');
-	if (slash != NULL) {
-		memcpy(slash, "/maild", sizeof "/maild");
-		if (access(path, X_OK) == 0)
-			return;
-	}
-	snprintf(path, PATH_MAX, "%s", PABAL_PREFIX "/sbin/maild");
+	if (slash == NULL)
+		return;
+	memcpy(slash, "/maild", sizeof "/maild");
+	if (access(path, X_OK) != 0)
+		memcpy(slash, installed, sizeof installed);
 }
 
 /* In the forked child. */

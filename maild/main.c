@@ -45,7 +45,7 @@ watch_signals(struct maild *m)
 	return true;
 }
 
-/* The daemons are beside maild in a build directory, and in libexec when installed. */
+/* The daemons are beside maild in a build directory, and in ../libexec/pabal when installed. */
 static enum fault
 find_programs(struct maild *m)
 {
@@ -63,7 +63,11 @@ find_programs(struct maild *m)
 	snprintf(probe, sizeof probe, "%s/authd", directory);
 	if (access(probe, X_OK) == 0)
 		return FAULT_OK;
-	snprintf(directory, sizeof m->program_directory, "%s", PABAL_PREFIX "/libexec/pabal");
+	slash = strrchr(directory, '/');
+	if (slash == NULL)
+		return FAULT_NOT_FOUND;
+	snprintf(
+		slash, sizeof m->program_directory - (size_t)(slash - directory), "/libexec/pabal");
 	return FAULT_OK;
 }
 

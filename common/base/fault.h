@@ -58,8 +58,8 @@ enum fault { FAULTS(FAULT_ENUM) FAULT_COUNT };
 bool fault_is_known(unsigned value);
 bool fault_is_temporary(enum fault);
 /*
- * A fault of our own disk or memory, which is none of the mail's: one that is permanent elsewhere (a
- * file system that has become read-only is FAULT_DENIED) becomes FAULT_IO, so that nobody's mail
+ * A fault of our own disk or memory, which is none of the mail's: one that is permanent elsewhere
+ * (a file system that has become read-only is FAULT_DENIED) becomes FAULT_IO, so that nobody's mail
  * bounces for it.
  */
 enum fault fault_of_host(enum fault);
