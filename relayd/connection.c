@@ -86,6 +86,7 @@ start_client(struct connection *c)
 	line_reader_init(&c->reader, SMTP_REPLY_LINE_MAX);
 	c->reader.bare_lf = true;
 	c->timed_out = false;
+	c->ending = false; /* that was the last address */
 }
 
 /* What is over */

@@ -237,6 +237,11 @@ two MX 20 live.two
 dead.two A 127.0.0.2
 live.two A 127.0.0.1
 bare A 127.0.0.1
+busy A 127.0.0.1
+busy A 127.0.0.3
+busy A 127.0.0.4
+busy A 127.0.0.5
+busy A 127.0.0.6
 null MX 0 .
 loop MX 10 mail.example.org.
 away MX 10 nowhere.away
@@ -277,6 +282,13 @@ away MX 10 nowhere.away
 
     def test_without_mx_the_domain_is_the_host(self):
         self.relayed("x@bare.test")
+
+    def test_the_next_address_takes_what_others_are_too_busy_for(self):
+        for n in range(3, 7):
+            busy = Sink("127.0.0.%d" % n, self.sink.port)
+            busy.greeting = "421 4.3.2 too busy"
+            self.addCleanup(busy.close)
+        self.relayed("x@busy.test")
 
     def test_an_address_literal_is_the_host(self):
         self.relayed("x@[127.0.0.1]")
