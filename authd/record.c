@@ -10,24 +10,6 @@
 enum { ACCOUNT_DISABLED = 1 }; /* bits of an account's flags */
 
 static void
-add_u32(struct buffer *out, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	put_u32(bytes, value);
-	buffer_add(out, bytes, sizeof bytes);
-}
-
-static void
-add_u64(struct buffer *out, uint64_t value)
-{
-	uint8_t bytes[8];
-
-	put_u64(bytes, value);
-	buffer_add(out, bytes, sizeof bytes);
-}
-
-static void
 add_text(struct buffer *out, struct slice text)
 {
 	uint8_t bytes[2];
@@ -124,8 +106,8 @@ enum fault
 domain_record_encode(const struct domain_record *r, struct buffer *out)
 {
 	buffer_add_byte(out, RECORD_VERSION);
-	add_u64(out, (uint64_t)r->created_at);
-	add_u64(out, r->postmaster);
+	buffer_add_be64(out, (uint64_t)r->created_at);
+	buffer_add_be64(out, r->postmaster);
 	add_text(out, r->catch_all);
 	return buffer_fault(out);
 }
@@ -150,12 +132,12 @@ enum fault
 account_record_encode(const struct account_record *r, struct buffer *out)
 {
 	buffer_add_byte(out, RECORD_VERSION);
-	add_u32(out, r->disabled ? ACCOUNT_DISABLED : 0);
-	add_u64(out, (uint64_t)r->created_at);
-	add_u64(out, (uint64_t)r->password_at);
+	buffer_add_be32(out, r->disabled ? ACCOUNT_DISABLED : 0);
+	buffer_add_be64(out, (uint64_t)r->created_at);
+	buffer_add_be64(out, (uint64_t)r->password_at);
 	add_text(out, r->address);
 	add_text(out, r->password_hash);
-	add_u32(out, r->scram.iterations);
+	buffer_add_be32(out, r->scram.iterations);
 	buffer_add(out, r->scram.salt, sizeof r->scram.salt);
 	buffer_add(out, r->scram.stored_key, sizeof r->scram.stored_key);
 	buffer_add(out, r->scram.server_key, sizeof r->scram.server_key);
@@ -197,7 +179,7 @@ name_record_encode_account(uint64_t account, struct buffer *out)
 {
 	buffer_add_byte(out, RECORD_VERSION);
 	buffer_add_byte(out, NAME_ACCOUNT);
-	add_u64(out, account);
+	buffer_add_be64(out, account);
 	return buffer_fault(out);
 }
 
@@ -208,7 +190,7 @@ name_record_encode_alias(const struct slice *targets, size_t count, struct buffe
 		return FAULT_TOO_MANY;
 	buffer_add_byte(out, RECORD_VERSION);
 	buffer_add_byte(out, NAME_ALIAS);
-	add_u32(out, (uint32_t)count);
+	buffer_add_be32(out, (uint32_t)count);
 	for (size_t i = 0; i < count; i++)
 		add_text(out, targets[i]);
 	return buffer_fault(out);

@@ -17,24 +17,6 @@ add_u8(struct buffer *b, unsigned v)
 	buffer_add_byte(b, (char)v);
 }
 
-static void
-add_u32(struct buffer *b, uint32_t v)
-{
-	uint8_t bytes[4];
-
-	put_u32(bytes, v);
-	buffer_add(b, bytes, sizeof bytes);
-}
-
-static void
-add_u64(struct buffer *b, uint64_t v)
-{
-	uint8_t bytes[8];
-
-	put_u64(bytes, v);
-	buffer_add(b, bytes, sizeof bytes);
-}
-
 /* Replies of others are cut to what a record takes. */
 static void
 add_text(struct buffer *b, struct slice text)
@@ -115,17 +97,17 @@ void
 queue_message_encode(const struct queue_message *m, struct buffer *b)
 {
 	add_u8(b, RECORD_VERSION);
-	add_u64(b, (uint64_t)m->arrived_ms);
-	add_u64(b, m->account);
+	buffer_add_be64(b, (uint64_t)m->arrived_ms);
+	buffer_add_be64(b, m->account);
 	add_u8(b, m->body);
 	add_u8(b, m->ret);
 	add_u8(b, m->smtputf8 ? FLAG_SMTPUTF8 : 0);
-	add_u32(b, m->next_number);
-	add_u32(b, m->left);
-	add_u32(b, m->place.segment);
-	add_u64(b, m->place.offset);
-	add_u64(b, m->place.length);
-	add_u64(b, m->size);
+	buffer_add_be32(b, m->next_number);
+	buffer_add_be32(b, m->left);
+	buffer_add_be32(b, m->place.segment);
+	buffer_add_be64(b, m->place.offset);
+	buffer_add_be64(b, m->place.length);
+	buffer_add_be64(b, m->size);
 	buffer_add(b, m->checksum, sizeof m->checksum);
 	add_text(b, m->sender);
 	add_text(b, m->client);
@@ -176,10 +158,10 @@ queue_recipient_encode(const struct queue_recipient *r, struct buffer *b)
 	add_u8(b, r->state);
 	add_u8(b, (r->local ? FLAG_LOCAL : 0u) | (r->delay_told ? FLAG_DELAY_TOLD : 0u));
 	add_u8(b, r->notify);
-	add_u32(b, r->attempts);
-	add_u64(b, (uint64_t)r->next_ms);
-	add_u32(b, r->fault);
-	add_u32(b, r->code);
+	buffer_add_be32(b, r->attempts);
+	buffer_add_be64(b, (uint64_t)r->next_ms);
+	buffer_add_be32(b, r->fault);
+	buffer_add_be32(b, r->code);
 	add_text(b, r->address);
 	add_text(b, r->orcpt);
 	add_text(b, r->destination);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/directory.h"
 #include "common/base/log.h"
 #include "common/base/memfd.h"
 #include "common/store/body.h"
@@ -116,19 +117,6 @@ recover(struct spool *spool, const char *dir)
 	return spool_commit(&txn);
 }
 
-/* The names in the queue's directory outlive a crash only after this. */
-static enum fault
-sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd == -1)
-		return fault_from_errno(errno);
-	enum fault fault = fsync(fd) < 0 ? fault_from_errno(errno) : FAULT_OK;
-	close(fd);
-	return fault;
-}
-
 static enum fault
 open_segments(struct spool *spool, const char *dir, uint64_t segment_size)
 {
@@ -139,7 +127,7 @@ open_segments(struct spool *spool, const char *dir, uint64_t segment_size)
 	if (fault == FAULT_OK)
 		fault = segments_open(path, &options, &spool->segments);
 	if (fault == FAULT_OK)
-		fault = sync_dir(dir);
+		fault = directory_sync(dir);
 	if (fault == FAULT_OK)
 		fault = recover(spool, dir);
 	if (fault == FAULT_OK)

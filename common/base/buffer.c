@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/bytes.h"
+
 enum { FIRST_SIZE = 256 };
 
 void
@@ -122,6 +124,24 @@ buffer_add_u64(struct buffer *b, uint64_t value)
 		value /= 10;
 	} while (value > 0);
 	buffer_add(b, digits + at, sizeof digits - at);
+}
+
+void
+buffer_add_be32(struct buffer *b, uint32_t value)
+{
+	uint8_t bytes[4];
+
+	put_u32(bytes, value);
+	buffer_add(b, bytes, sizeof bytes);
+}
+
+void
+buffer_add_be64(struct buffer *b, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	put_u64(bytes, value);
+	buffer_add(b, bytes, sizeof bytes);
 }
 
 void

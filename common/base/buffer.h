@@ -51,6 +51,8 @@ void buffer_add_slice(struct buffer *, struct slice);
 void buffer_add_text(struct buffer *, const char *text);
 void buffer_add_byte(struct buffer *, char);
 void buffer_add_u64(struct buffer *, uint64_t value); /* decimal */
+void buffer_add_be32(struct buffer *, uint32_t value); /* big-endian bytes */
+void buffer_add_be64(struct buffer *, uint64_t value);
 void buffer_printf(struct buffer *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /*
  * Room for len bytes at the end, to be written by the caller and then counted by

@@ -6,24 +6,6 @@
 #include "common/base/bytes.h"
 #include "common/base/cursor.h"
 
-static void
-add_u32(struct buffer *out, uint32_t value)
-{
-	uint8_t bytes[4];
-
-	put_u32(bytes, value);
-	buffer_add(out, bytes, sizeof bytes);
-}
-
-static void
-add_u64(struct buffer *out, uint64_t value)
-{
-	uint8_t bytes[8];
-
-	put_u64(bytes, value);
-	buffer_add(out, bytes, sizeof bytes);
-}
-
 static enum fault
 encode_list(const struct ipc_field *field, const char *base, struct buffer *out)
 {
@@ -34,7 +16,7 @@ encode_list(const struct ipc_field *field, const char *base, struct buffer *out)
 	memcpy(&elements, base + field->offset, sizeof elements);
 	if (count > field->limit)
 		return FAULT_TOO_LONG;
-	add_u32(out, count);
+	buffer_add_be32(out, count);
 	for (uint32_t i = 0; i < count; i++) {
 		enum fault fault =
 			ipc_encode(field->element, elements + i * field->element->size, out);
@@ -52,7 +34,7 @@ encode_slice(const struct ipc_field *field, const char *at, struct buffer *out)
 	memcpy(&s, at, sizeof s);
 	if (s.len > field->limit)
 		return FAULT_TOO_LONG;
-	add_u32(out, (uint32_t)s.len);
+	buffer_add_be32(out, (uint32_t)s.len);
 	buffer_add_slice(out, s);
 	return FAULT_OK;
 }
@@ -71,11 +53,11 @@ encode_field(const struct ipc_field *field, const char *base, struct buffer *out
 		return FAULT_OK;
 	case IPC_FIELD_U32:
 		memcpy(&u32, at, sizeof u32);
-		add_u32(out, u32);
+		buffer_add_be32(out, u32);
 		return FAULT_OK;
 	case IPC_FIELD_U64:
 		memcpy(&u64, at, sizeof u64);
-		add_u64(out, u64);
+		buffer_add_be64(out, u64);
 		return FAULT_OK;
 	case IPC_FIELD_SLICE:
 		return encode_slice(field, at, out);

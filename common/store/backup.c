@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/directory.h"
 #include "common/store/index.h"
 #include "common/store/segment_format.h"
 
@@ -353,18 +354,6 @@ index_snapshot(struct backup *b, struct state *state)
 	return fault;
 }
 
-static enum fault
-dir_sync(const char *path)
-{
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (dir < 0)
-		return fault_from_errno(errno);
-	enum fault fault = fsync(dir) < 0 ? fault_from_errno(errno) : FAULT_OK;
-	close(dir);
-	return fault;
-}
-
 /* From here on the new backup is the backup. */
 static enum fault
 index_replace(struct backup *b)
@@ -381,9 +370,9 @@ index_replace(struct backup *b)
 	if (fault == FAULT_OK)
 		fault = path_make(b->to, "index", dir);
 	if (fault == FAULT_OK)
-		fault = dir_sync(dir);
+		fault = directory_sync(dir);
 	if (fault == FAULT_OK)
-		fault = dir_sync(b->to);
+		fault = directory_sync(b->to);
 	if (fault == FAULT_OK)
 		fault = path_make(b->to, "index.new/lock.mdb", lock);
 	if (fault == FAULT_OK)

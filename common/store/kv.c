@@ -5,6 +5,7 @@
  * NOMETASYNC, no WRITEMAP, so a commit that returned is on disk and the file is never torn.
  */
 #include "common/store/kv.h"
+#include "common/base/directory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -167,12 +168,7 @@ names_sync(const struct kv *kv)
 {
 	if (kv->options.readonly)
 		return FAULT_OK;
-	int dir = open(kv->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return fault_from_errno(errno);
-	enum fault fault = fsync(dir) < 0 ? fault_from_errno(errno) : FAULT_OK;
-	close(dir);
-	return fault;
+	return directory_sync(kv->dir);
 }
 
 static enum fault

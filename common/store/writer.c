@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/directory.h"
 #include "common/base/log.h"
 #include "common/store/reader_private.h"
 
@@ -34,19 +35,6 @@ path_make(const char *dir, const char *name, char path[static PATH_MAX])
 	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
 
 	return n < 0 || n >= PATH_MAX ? FAULT_TOO_LONG : FAULT_OK;
-}
-
-/* A directory's new entries survive a crash only after this. */
-static enum fault
-dir_sync(const char *path)
-{
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (dir < 0)
-		return fault_from_errno(errno);
-	enum fault fault = fsync(dir) < 0 ? fault_from_errno(errno) : FAULT_OK;
-	close(dir);
-	return fault;
 }
 
 static enum fault
@@ -102,7 +90,7 @@ files_open(struct store_writer *w)
 		fault = dir_ensure(w, "segments", path);
 	if (fault == FAULT_OK)
 		fault = segments_open(path, &segments, &w->segments);
-	return fault != FAULT_OK ? fault : dir_sync(w->dir);
+	return fault != FAULT_OK ? fault : directory_sync(w->dir);
 }
 
 static enum fault
