@@ -19,13 +19,16 @@ enum {
 	DNS_TIMEOUT_MS = 30000, /* for one look-up, whatever libunbound does */
 };
 
+#define DNS_NO_HOST "?"
+
 struct dns;
 struct dns_lookup;
 
 struct dns_mx {
 	uint16_t preference;
-	char host[DNS_NAME_SIZE]; /* lower case, without the last dot; empty: the null MX (RFC 7505)
-				   */
+	/* Lower case, without the last dot; empty: the null MX (RFC 7505).  DNS_NO_HOST: no host
+	 * has such a name; the record counts all the same. */
+	char host[DNS_NAME_SIZE];
 };
 
 struct dns_answer {

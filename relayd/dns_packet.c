@@ -91,8 +91,10 @@ tell_mx(struct slice packet, size_t at, size_t len, const struct dns_records *re
 		return false;
 	mx.preference = get_u16(packet.data + at);
 	at += 2;
-	/* A name that is no host name is no place to deliver to: passed over. */
-	if (dns_packet_name(packet, &at, mx.host) && records->mx != NULL)
+	/* It is no place to deliver to, but neither is the domain itself (RFC 5321 5.1). */
+	if (!dns_packet_name(packet, &at, mx.host))
+		memcpy(mx.host, DNS_NO_HOST, sizeof DNS_NO_HOST);
+	if (records->mx != NULL)
 		records->mx(records->arg, &mx);
 	return true;
 }

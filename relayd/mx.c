@@ -53,13 +53,14 @@ drop_from_self(struct mx_list *a, const char *hostname)
 	return FAULT_OK;
 }
 
+/* Roots beside others, and names that are no host's. */
 static void
-drop_roots(struct mx_list *a)
+drop_unusable(struct mx_list *a)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < a->count; i++)
-		if (a->hosts[i].host[0] != '\0')
+		if (a->hosts[i].host[0] != '\0' && strcmp(a->hosts[i].host, DNS_NO_HOST) != 0)
 			a->hosts[kept++] = a->hosts[i];
 	a->count = kept;
 }
@@ -73,7 +74,7 @@ mx_order(struct mx_list *a, const struct dns_answer *answer, const char *hostnam
 		memcpy(a->hosts, answer->hosts, a->count * sizeof a->hosts[0]);
 	if (a->count == 1 && a->hosts[0].host[0] == '\0')
 		return FAULT_REFUSED;
-	drop_roots(a);
+	drop_unusable(a);
 	qsort(a->hosts, a->count, sizeof a->hosts[0], compare_preference);
 	shuffle_equals(a, entropy);
 	return drop_from_self(a, hostname);

@@ -16,7 +16,7 @@ struct mx_list {
  * order.
  * FAULT_REFUSED: a null MX, the domain takes no mail (RFC 7505).
  * FAULT_MAIL_LOOP: hostname, we ourselves, is the best host: the mail must not go anywhere.
- * Else hosts that are not better than ourselves are dropped.
+ * Else hosts that are not better than ourselves are dropped.  No host at all: none is usable.
  */
 MUST_USE enum fault mx_order(
 	struct mx_list *, const struct dns_answer *, const char *hostname, const struct entropy *);

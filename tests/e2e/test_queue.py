@@ -245,6 +245,8 @@ busy A 127.0.0.6
 null MX 0 .
 loop MX 10 mail.example.org.
 away MX 10 nowhere.away
+odd MX 10 a\\@b.odd
+odd A 127.0.0.1
 """
 
     @classmethod
@@ -301,6 +303,9 @@ away MX 10 nowhere.away
 
     def test_no_such_domain(self):
         self.assertEqual("5.1.2", self.bounce_of("x@nothing.test")["Status"])
+
+    def test_without_a_usable_mx_the_domain_is_no_host(self):
+        self.assertEqual("5.4.4", self.bounce_of("x@odd.test")["Status"])
 
     def test_a_host_without_address(self):
         self.assertEqual("5.4.4", self.bounce_of("x@away.test")["Status"])

@@ -73,6 +73,19 @@ START_TEST(root_beside_real_hosts_is_passed_over)
 }
 END_TEST
 
+/* RFC 5321 5.1: then the domain itself must not be tried. */
+START_TEST(names_of_no_host_leave_nothing)
+{
+	add(10, DNS_NO_HOST);
+	ck_assert_int_eq(order(), FAULT_OK);
+	ck_assert_uint_eq(list.count, 0);
+	add(20, "a");
+	ck_assert_int_eq(order(), FAULT_OK);
+	ck_assert_uint_eq(list.count, 1);
+	ck_assert_str_eq(list.hosts[0].host, "a");
+}
+END_TEST
+
 START_TEST(we_ourselves_and_worse_hosts_are_dropped)
 {
 	add(10, "a");
@@ -102,6 +115,7 @@ UNIT(mx)
 	unit_add(tc, equals_are_spread);
 	unit_add(tc, null_mx_takes_no_mail);
 	unit_add(tc, root_beside_real_hosts_is_passed_over);
+	unit_add(tc, names_of_no_host_leave_nothing);
 	unit_add(tc, we_ourselves_and_worse_hosts_are_dropped);
 	unit_add(tc, we_as_the_best_host_are_a_loop);
 }
