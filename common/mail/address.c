@@ -309,13 +309,18 @@ address_equal(const struct address *a, const struct address *b)
 	return slice_equal(a->local, b->local) && slice_equal(a->domain, b->domain);
 }
 
+static bool
+looks_quoted(struct slice local)
+{
+	return local.len >= 2 && local.data[0] == '"' && local.data[local.len - 1] == '"';
+}
+
 bool
 address_unquote_local(struct slice local, struct arena *arena, struct slice *text)
 {
-	if (local.len < 2 || local.data[0] != '"' || local.data[local.len - 1] != '"') {
-		*text = local;
+	*text = local;
+	if (!looks_quoted(local))
 		return true;
-	}
 	char *to = arena_alloc(arena, local.len);
 	size_t n = 0;
 	if (to == NULL)
@@ -325,7 +330,10 @@ address_unquote_local(struct slice local, struct arena *arena, struct slice *tex
 			i++;
 		to[n++] = local.data[i];
 	}
-	*text = slice_make(to, n);
+	/* "\"Q\"" without its quotes would be taken for Q, another mailbox, when looked at again.
+	 */
+	if (!looks_quoted(slice_make(to, n)))
+		*text = slice_make(to, n);
 	return true;
 }
 
