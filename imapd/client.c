@@ -5,7 +5,6 @@
  * the queue.  Linked by imapd.
  */
 #include <event2/event.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "imapd/imapd.h"
@@ -75,20 +74,6 @@ finish_if_ended(struct imap_client *client)
 	connection_finish(client->connection);
 }
 
-/*
- * Half a command is here, and no reply will carry the acknowledgement: clients that send a literal
- * and the CRLF behind it in two pieces would wait 40 ms for it (Nagle against delayed ACK).
- */
-static void
-acknowledge(struct imap_client *client)
-{
-	int on = 1;
-
-	if (session_has_partial_command(&client->session))
-		(void)setsockopt(stream_fd(client->connection->stream), IPPROTO_TCP, TCP_QUICKACK,
-			&on, sizeof on);
-}
-
 /* Feeds the session what is there, until it waits, the output is full or others should go on. */
 static void
 pump(struct imap_client *client)
@@ -110,7 +95,9 @@ pump(struct imap_client *client)
 		stream_consume(stream, used);
 	}
 	flush(client);
-	acknowledge(client);
+	/* A literal and the CRLF behind it may come in two pieces. */
+	if (session_has_partial_command(&client->session))
+		stream_acknowledge_now(stream);
 	finish_if_ended(client);
 }
 

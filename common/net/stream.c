@@ -434,6 +434,15 @@ stream_set_deadline(struct stream *s, int64_t ms)
 	stream_arm_timer(s);
 }
 
+void
+stream_acknowledge_now(struct stream *s)
+{
+	int on = 1;
+
+	/* Not every stream is TCP, and it only saves time. */
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 int
 stream_fd(const struct stream *s)
 {

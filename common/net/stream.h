@@ -80,6 +80,11 @@ void stream_write(struct stream *, struct slice bytes);
 /* Borrows the bytes until release(arg) is called, which happens exactly once, also on closing. */
 void stream_write_borrowed(
 	struct stream *, struct slice bytes, void (*release)(void *arg), void *arg);
+/*
+ * For when the peer has sent half of something and no reply will carry the acknowledgement: a peer
+ * with Nagle's algorithm keeps the other half back until it comes, and the kernel would wait 40 ms.
+ */
+void stream_acknowledge_now(struct stream *);
 /* Output bytes not yet handed to the kernel. */
 size_t stream_pending(const struct stream *);
 /* True when the session should stop producing output; drained() tells when to go on. */
