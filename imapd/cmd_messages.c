@@ -265,10 +265,13 @@ on_stored(struct imap_session *s, const struct ipc_answer *answer)
 	}
 	s->view.own_modseq = stored->modseq;
 	sync_learn(s);
-	if (s->command.arguments.store.silent)
-		session_finish(s, REPLY_DONE);
-	else
+	if (!s->command.arguments.store.silent) {
 		session_continue(s, tell_all_stored);
+		return;
+	}
+	/* What others have changed in the same messages is still to be told (RFC 3501 6.4.6). */
+	s->view.own_modseq = 0;
+	session_finish(s, REPLY_DONE);
 }
 
 void

@@ -22,7 +22,8 @@ learn_change(void *arg, const struct store_change *change)
 		view->has_news = true;
 		break;
 	case STORE_CHANGE_FLAGS:
-		uid_set_push(&view->changed, change->uid_first, change->uid_last);
+		if (change->modseq != view->own_modseq)
+			uid_set_push(&view->changed, change->uid_first, change->uid_last);
 		break;
 	case STORE_CHANGE_EXPUNGED:
 		uid_set_push(&view->expunged, change->uid_first, change->uid_last);
