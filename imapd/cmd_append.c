@@ -21,6 +21,13 @@ struct imap_append {
 	enum imap_reply refusal; /* REPLY_DONE: none so far */
 };
 
+static void
+uncount(struct imap_session *s)
+{
+	s->core->message_memory_used -= s->append->counted;
+	s->append->counted = 0;
+}
+
 void
 append_free(struct imap_session *s)
 {
@@ -28,7 +35,7 @@ append_free(struct imap_session *s)
 		return;
 	if (s->append->fd >= 0)
 		(void)close(s->append->fd);
-	s->core->message_memory_used -= s->append->counted;
+	uncount(s);
 	free(s->append);
 	s->append = NULL;
 }
@@ -114,8 +121,6 @@ open_message(struct imap_session *s, uint64_t size)
 	s->append->fd = memfd_open("append", &fault);
 	if (s->append->fd < 0)
 		return reply_of_fault(fault);
-	s->append->counted = size;
-	s->core->message_memory_used += size;
 	return REPLY_DONE;
 }
 
@@ -154,26 +159,48 @@ append_is_received(const struct imap_append *append)
 }
 
 static void
-refuse_rest(struct imap_append *append, enum imap_reply reply)
+refuse_rest(struct imap_session *s, enum imap_reply reply)
 {
+	struct imap_append *append = s->append;
+
 	append->refusal = reply;
+	uncount(s);
 	if (append->fd >= 0)
 		(void)close(append->fd);
 	append->fd = -1;
 }
 
-static void
-keep(struct imap_append *append, struct slice bytes)
+/* What is here counts, not what was announced: words alone must not keep others out. */
+static bool
+count(struct imap_session *s, uint64_t len)
 {
+	struct imap_core *core = s->core;
+
+	if (core->message_memory_used + len > core->message_memory_max)
+		return false;
+	core->message_memory_used += len;
+	s->append->counted += len;
+	return true;
+}
+
+static void
+keep(struct imap_session *s, struct slice bytes)
+{
+	struct imap_append *append = s->append;
+
 	if (append->fd < 0)
 		return;
 	if (memchr(bytes.data, '\0', bytes.len) != NULL) {
-		refuse_rest(append, REPLY_NUL);
+		refuse_rest(s, REPLY_NUL);
+		return;
+	}
+	if (!count(s, bytes.len)) {
+		refuse_rest(s, REPLY_LIMIT);
 		return;
 	}
 	enum fault fault = memfd_append(append->fd, bytes);
 	if (fault != FAULT_OK)
-		refuse_rest(append, reply_of_fault(fault));
+		refuse_rest(s, reply_of_fault(fault));
 }
 
 size_t
@@ -185,7 +212,7 @@ append_take_message(struct imap_session *s, struct slice input)
 
 	if (bytes.len == 0)
 		return 0;
-	keep(append, bytes);
+	keep(s, bytes);
 	append->received += bytes.len;
 	if (append_is_received(append))
 		input_resume_command(s);
