@@ -9,7 +9,10 @@
 
 #include "imapd/imapd.h"
 
-enum { COMMANDS_PER_TURN = 64 };
+enum {
+	COMMANDS_PER_TURN = 64,
+	REST_PART = 6, /* of the idle time: so long the rest of a command may take (5 minutes) */
+};
 
 static void
 queue_turn(struct imap_client *client)
@@ -74,6 +77,30 @@ finish_if_ended(struct imap_client *client)
 	connection_finish(client->connection);
 }
 
+static int64_t
+idle_ms(const struct imap_client *client)
+{
+	return daemon_settings(client->imapd->front.daemon)->imap_timeout;
+}
+
+/*
+ * A literal and the CRLF behind it may come in two pieces.  What has come of a message takes room
+ * from others: who falls silent in the middle is let go sooner.
+ */
+static void
+await_rest(struct imap_client *client)
+{
+	struct stream *stream = client->connection->stream;
+	bool awaits_rest = session_has_partial_command(&client->session);
+
+	if (awaits_rest)
+		stream_acknowledge_now(stream);
+	if (awaits_rest != client->awaits_rest)
+		stream_set_idle(
+			stream, awaits_rest ? idle_ms(client) / REST_PART : idle_ms(client));
+	client->awaits_rest = awaits_rest;
+}
+
 /* Feeds the session what is there, until it waits, the output is full or others should go on. */
 static void
 pump(struct imap_client *client)
@@ -95,9 +122,7 @@ pump(struct imap_client *client)
 		stream_consume(stream, used);
 	}
 	flush(client);
-	/* A literal and the CRLF behind it may come in two pieces. */
-	if (session_has_partial_command(&client->session))
-		stream_acknowledge_now(stream);
+	await_rest(client);
 	finish_if_ended(client);
 }
 
@@ -234,9 +259,9 @@ static void
 effect_idling(void *shell, bool on)
 {
 	struct imap_client *client = shell;
-	int64_t timeout = daemon_settings(client->imapd->front.daemon)->imap_timeout;
 
-	stream_set_idle(client->connection->stream, on ? timeout / 2 : timeout);
+	client->awaits_rest = false;
+	stream_set_idle(client->connection->stream, on ? idle_ms(client) / 2 : idle_ms(client));
 }
 
 static void

@@ -18,6 +18,7 @@ struct imap_client {
 	bool is_queued; /* waits for a turn */
 	bool has_ended; /* the peer sends no more */
 	bool is_finished; /* the connection is being closed */
+	bool awaits_rest; /* of a command, and not as long as for a command */
 	struct imap_client *next_turn, *previous_turn;
 	struct imap_client *next_of_account, *previous_of_account; /* after login */
 };

@@ -51,6 +51,26 @@ class Wire:
         self.socket.close()
 
 
+class Silence(unittest.TestCase):
+    def test_half_a_command_is_not_waited_for_as_long_as_a_command(self):
+        with Suite(config='imap-timeout = "12s"\n') as suite:
+            idle, half, message = [Wire(suite, suite.alice) for _ in range(3)]
+            idle.put("i IDLE\r\n")
+            idle.until("+ ")
+            half.put("a SELECT INB")
+            message.put("a APPEND INBOX {1000}\r\n")
+            message.until("+ ")
+            message.put("x" * 999)
+            start = time.monotonic()
+            self.assertTrue(message.line().startswith("* BYE "))
+            self.assertTrue(half.line().startswith("* BYE "))
+            self.assertLess(time.monotonic() - start, 5)
+            idle.put("DONE\r\n")
+            self.assertTrue(idle.line().startswith("i OK "))
+            for wire in (idle, half, message):
+                wire.close()
+
+
 class Imap(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
