@@ -1,40 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The door to LMDB: nothing else includes lmdb.h.  Linked by authd (directory), queued (queue),
+ * The door to LMDB: opening, growing, transactions.  Linked by authd (directory), queued (queue),
  * mailboxd (store) and the readers of the store.  Durability is LMDB's full one: no NOSYNC, no
  * NOMETASYNC, no WRITEMAP, so a commit that returned is on disk and the file is never torn.
  */
-#include "common/store/kv.h"
-#include "common/base/directory.h"
+#include "common/store/kv_private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/directory.h"
+
 #define MIB (UINT64_C(1) << 20)
 
 enum { READERS_MAX = 512 };
 
-struct kv {
-	char *dir;
-	struct kv_options options;
-	MDB_env *env;
-	MDB_dbi tables[KV_TABLES_MAX];
-	unsigned table_count;
-	MDB_txn *idle_reader; /* reset, kept for the next read */
-	bool reading; /* the map must not move */
-	bool must_grow; /* the last write transaction did not fit */
-	bool broken; /* LMDB gave up on this environment: reopen it */
-};
-
-static enum fault
-fault_of(struct kv *kv, int rc)
+enum fault
+kv_fault_of(struct kv *kv, int rc)
 {
 	switch (rc) {
 	case MDB_SUCCESS:
@@ -116,15 +104,15 @@ tables_open(struct kv *kv)
 		rc = mdb_txn_begin(kv->env, NULL, kv->options.readonly ? MDB_RDONLY : 0, &txn);
 	}
 	if (rc != 0)
-		return fault_of(kv, rc);
+		return kv_fault_of(kv, rc);
 	for (unsigned i = 0; i < kv->table_count && rc == 0; i++)
 		rc = mdb_dbi_open(txn, kv->options.tables[i], kv->options.readonly ? 0 : MDB_CREATE,
 			&kv->tables[i]);
 	if (rc != 0) {
 		mdb_txn_abort(txn);
-		return fault_of(kv, rc);
+		return kv_fault_of(kv, rc);
 	}
-	return fault_of(kv, mdb_txn_commit(txn));
+	return kv_fault_of(kv, mdb_txn_commit(txn));
 }
 
 static enum fault
@@ -134,7 +122,7 @@ env_open(struct kv *kv)
 	int rc = mdb_env_create(&kv->env);
 
 	if (rc != 0)
-		return fault_of(kv, rc);
+		return kv_fault_of(kv, rc);
 	rc = mdb_env_set_maxdbs(kv->env, KV_TABLES_MAX);
 	if (rc == 0)
 		rc = mdb_env_set_maxreaders(kv->env, READERS_MAX);
@@ -147,7 +135,7 @@ env_open(struct kv *kv)
 	/* The writer has made the file, but not yet its first page. */
 	if (rc == MDB_INVALID && kv->options.readonly)
 		return FAULT_NOT_FOUND;
-	return fault_of(kv, rc);
+	return kv_fault_of(kv, rc);
 }
 
 static void
@@ -236,7 +224,7 @@ kv_check_readers(struct kv *kv)
 enum fault
 kv_copy(struct kv *kv, const char *dir)
 {
-	return fault_of(kv, mdb_env_copy(kv->env, dir));
+	return kv_fault_of(kv, mdb_env_copy(kv->env, dir));
 }
 
 static enum fault
@@ -260,7 +248,7 @@ reader_start(struct kv *kv, MDB_txn **txn)
 	}
 	if (rc == 0)
 		kv->idle_reader = NULL;
-	return fault_of(kv, rc);
+	return kv_fault_of(kv, rc);
 }
 
 enum fault
@@ -290,7 +278,7 @@ map_grow(struct kv *kv)
 	if (rc == 0)
 		rc = mdb_env_stat(kv->env, &stat);
 	if (rc != 0)
-		return fault_of(kv, rc);
+		return kv_fault_of(kv, rc);
 	uint64_t size = info.me_mapsize;
 	uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 	/* Half of what there is leaves room to copy or expunge a very large mailbox at once. */
@@ -301,7 +289,7 @@ map_grow(struct kv *kv)
 	rc = mdb_env_set_mapsize(kv->env, size);
 	if (rc == 0)
 		kv->must_grow = false;
-	return fault_of(kv, rc);
+	return kv_fault_of(kv, rc);
 }
 
 enum fault
@@ -317,7 +305,7 @@ kv_begin_write(struct kv *kv, struct kv_txn *txn)
 	if (fault == FAULT_OK)
 		fault = map_grow(kv);
 	if (fault == FAULT_OK)
-		fault = fault_of(kv, mdb_txn_begin(kv->env, NULL, 0, &txn->mdb));
+		fault = kv_fault_of(kv, mdb_txn_begin(kv->env, NULL, 0, &txn->mdb));
 	if (fault != FAULT_OK)
 		txn->mdb = NULL;
 	txn->fault = fault;
@@ -333,7 +321,7 @@ kv_commit(struct kv_txn *txn)
 		kv_abort(txn);
 		return fault != FAULT_OK ? fault : FAULT_INTERNAL;
 	}
-	fault = fault_of(txn->kv, mdb_txn_commit(txn->mdb));
+	fault = kv_fault_of(txn->kv, mdb_txn_commit(txn->mdb));
 	txn->mdb = NULL;
 	return fault;
 }
@@ -358,174 +346,4 @@ kv_fail(struct kv_txn *txn, enum fault fault)
 {
 	if (txn->fault == FAULT_OK)
 		txn->fault = fault;
-}
-
-static MDB_val
-val_of(struct slice s)
-{
-	return (MDB_val){s.len, (void *)(uintptr_t)s.data};
-}
-
-/* True on success; "not found" is no fault. */
-static bool
-succeeded(struct kv_txn *txn, int rc)
-{
-	if (rc != 0 && rc != MDB_NOTFOUND)
-		kv_fail(txn, fault_of(txn->kv, rc));
-	return rc == 0;
-}
-
-static bool
-key_fits(struct kv_txn *txn, struct slice key)
-{
-	if (txn->fault != FAULT_OK || txn->mdb == NULL)
-		return false;
-	if (key.len == 0 || key.len > KV_KEY_MAX)
-		kv_fail(txn, FAULT_TOO_LONG);
-	return txn->fault == FAULT_OK;
-}
-
-bool
-kv_get(struct kv_txn *txn, unsigned table, struct slice key, struct slice *value)
-{
-	MDB_val k = val_of(key), v;
-
-	if (!key_fits(txn, key) ||
-		!succeeded(txn, mdb_get(txn->mdb, txn->kv->tables[table], &k, &v)))
-		return false;
-	*value = slice_make(v.mv_data, v.mv_size);
-	return true;
-}
-
-void
-kv_put(struct kv_txn *txn, unsigned table, struct slice key, struct slice value)
-{
-	MDB_val k = val_of(key), v = val_of(value);
-
-	if (key_fits(txn, key))
-		(void)succeeded(txn, mdb_put(txn->mdb, txn->kv->tables[table], &k, &v, 0));
-}
-
-bool
-kv_delete(struct kv_txn *txn, unsigned table, struct slice key)
-{
-	MDB_val k = val_of(key);
-
-	return key_fits(txn, key) &&
-		succeeded(txn, mdb_del(txn->mdb, txn->kv->tables[table], &k, NULL));
-}
-
-uint64_t
-kv_count(struct kv_txn *txn, unsigned table)
-{
-	MDB_stat stat;
-
-	if (txn->fault != FAULT_OK || txn->mdb == NULL ||
-		!succeeded(txn, mdb_stat(txn->mdb, txn->kv->tables[table], &stat)))
-		return 0;
-	return stat.ms_entries;
-}
-
-uint64_t
-kv_txn_number(const struct kv_txn *txn)
-{
-	return txn->mdb != NULL ? mdb_txn_id(txn->mdb) : 0;
-}
-
-void
-kv_cursor_open(struct kv_txn *txn, unsigned table, struct kv_cursor *cursor)
-{
-	*cursor = (struct kv_cursor){.txn = txn};
-	if (txn->fault == FAULT_OK && txn->mdb != NULL &&
-		!succeeded(txn, mdb_cursor_open(txn->mdb, txn->kv->tables[table], &cursor->mdb)))
-		cursor->mdb = NULL;
-}
-
-void
-kv_cursor_close(struct kv_cursor *cursor)
-{
-	if (cursor->mdb != NULL)
-		mdb_cursor_close(cursor->mdb);
-	cursor->mdb = NULL;
-}
-
-static bool
-cursor_move(struct kv_cursor *cursor, struct slice key, MDB_cursor_op op)
-{
-	MDB_val k = val_of(key), v;
-
-	if (cursor->mdb == NULL || cursor->txn->fault != FAULT_OK ||
-		!succeeded(cursor->txn, mdb_cursor_get(cursor->mdb, &k, &v, op)))
-		return false;
-	cursor->key = slice_make(k.mv_data, k.mv_size);
-	cursor->value = slice_make(v.mv_data, v.mv_size);
-	return true;
-}
-
-bool
-kv_seek(struct kv_cursor *cursor, struct slice key)
-{
-	return key_fits(cursor->txn, key) && cursor_move(cursor, key, MDB_SET_RANGE);
-}
-
-bool
-kv_seek_before(struct kv_cursor *cursor, struct slice key)
-{
-	return kv_seek(cursor, key) ? kv_prev(cursor) : kv_last(cursor);
-}
-
-bool
-kv_first(struct kv_cursor *cursor)
-{
-	return cursor_move(cursor, SLICE(""), MDB_FIRST);
-}
-
-bool
-kv_last(struct kv_cursor *cursor)
-{
-	return cursor_move(cursor, SLICE(""), MDB_LAST);
-}
-
-bool
-kv_next(struct kv_cursor *cursor)
-{
-	return cursor_move(cursor, SLICE(""), MDB_NEXT);
-}
-
-bool
-kv_prev(struct kv_cursor *cursor)
-{
-	return cursor_move(cursor, SLICE(""), MDB_PREV);
-}
-
-bool
-kv_seek_prefix(struct kv_cursor *cursor, struct slice prefix)
-{
-	return kv_seek(cursor, prefix) && slice_starts(cursor->key, prefix);
-}
-
-bool
-kv_next_prefix(struct kv_cursor *cursor, struct slice prefix)
-{
-	return kv_next(cursor) && slice_starts(cursor->key, prefix);
-}
-
-void
-kv_cursor_put(struct kv_cursor *cursor, struct slice value)
-{
-	char key[KV_KEY_MAX];
-
-	if (cursor->mdb == NULL || cursor->txn->fault != FAULT_OK || cursor->key.len > sizeof(key))
-		return;
-	/* The page that holds the key may be rewritten while LMDB still reads the key. */
-	memcpy(key, cursor->key.data, cursor->key.len);
-	MDB_val k = {cursor->key.len, key}, v = val_of(value);
-	(void)succeeded(cursor->txn, mdb_cursor_put(cursor->mdb, &k, &v, MDB_CURRENT));
-}
-
-void
-kv_cursor_delete(struct kv_cursor *cursor)
-{
-	if (cursor->mdb != NULL && cursor->txn->fault == FAULT_OK)
-		(void)succeeded(cursor->txn, mdb_cursor_del(cursor->mdb, 0));
 }

@@ -4,14 +4,13 @@
  * the reference counts of the whole store, in one state; then every record of the segments, a few
  * at a time.  Runs in mailboxd, or in a program of its own on a store at rest.
  */
-#include "common/store/verify.h"
+#include "common/store/verify_private.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/bytes.h"
-#include "common/store/reader_private.h"
 #include "common/store/segment_format.h"
 
 enum {
@@ -20,27 +19,8 @@ enum {
 	SLICE_BYTES = 4 * 1024 * 1024,
 };
 
-enum stage { STAGE_ACCOUNTS, STAGE_REFERENCES, STAGE_BODIES, STAGE_DONE };
-
-/* Numbers to be counted by sorting: 8 bytes each. */
-struct ids {
-	uint64_t *at;
-	size_t count;
-	size_t size;
-};
-
-struct store_verify {
-	struct store_reader *reader;
-	struct verify_options options;
-	struct verify_progress progress;
-	enum stage stage;
-	uint64_t next; /* account or body id to go on with */
-	struct ids ids;
-	uint64_t account; /* being checked, for findings */
-};
-
-__attribute__((format(printf, 4, 5))) static void
-found(struct store_verify *v, uint32_t mailbox, uint32_t uid, const char *format, ...)
+void
+verify_found(struct store_verify *v, uint32_t mailbox, uint32_t uid, const char *format, ...)
 {
 	char text[FINDING_TEXT_SIZE];
 	struct store_finding finding = {v->account, mailbox, uid, text};
@@ -54,19 +34,16 @@ found(struct store_verify *v, uint32_t mailbox, uint32_t uid, const char *format
 		v->options.found(v->options.arg, &finding);
 }
 
-static void
-compare(struct store_verify *v, uint32_t mailbox, const char *what, const uint64_t values[2])
+void
+verify_compare(struct store_verify *v, uint32_t mailbox, const char *what, const uint64_t values[2])
 {
 	if (values[0] != values[1])
-		found(v, mailbox, 0, "%s is %llu, but %llu were found", what,
+		verify_found(v, mailbox, 0, "%s is %llu, but %llu were found", what,
 			(unsigned long long)values[0], (unsigned long long)values[1]);
 }
 
-#define COMPARE(v, mailbox, what, stored, counted)                                                 \
-	compare((v), (mailbox), (what), (const uint64_t[2]){(stored), (counted)})
-
-static enum fault
-ids_add(struct ids *ids, uint64_t id)
+enum fault
+verify_ids_add(struct ids *ids, uint64_t id)
 {
 	if (ids->count == ids->size) {
 		size_t size = ids->size == 0 ? 1024 : ids->size * 2;
@@ -88,16 +65,16 @@ compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void
-ids_sort(struct ids *ids)
+void
+verify_ids_sort(struct ids *ids)
 {
 	if (ids->count > 0)
 		qsort(ids->at, ids->count, sizeof(ids->at[0]), compare_numbers);
 }
 
 /* How often an id stands in the sorted list from *at on; *at moves behind it. */
-static uint32_t
-ids_take(const struct ids *ids, size_t *at, uint64_t id)
+uint32_t
+verify_ids_take(const struct ids *ids, size_t *at, uint64_t id)
 {
 	uint32_t count = 0;
 
@@ -106,186 +83,6 @@ ids_take(const struct ids *ids, size_t *at, uint64_t id)
 	for (; *at < ids->count && ids->at[*at] == id; (*at)++)
 		count++;
 	return count;
-}
-
-/* What a mailbox record should say. */
-static void
-mailbox_compare(
-	struct store_verify *v, const struct store_mailbox *m, const struct store_mailbox *c)
-{
-	COMPARE(v, m->id, "exists", m->exists, c->exists);
-	COMPARE(v, m->id, "unseen", m->unseen, c->unseen);
-	COMPARE(v, m->id, "deleted", m->deleted, c->deleted);
-	COMPARE(v, m->id, "recent", m->recent, c->recent);
-	COMPARE(v, m->id, "size", m->size_bytes, c->size_bytes);
-}
-
-static void
-message_check(
-	struct store_verify *v, const struct store_mailbox *box, const struct store_message *m)
-{
-	struct kv_txn *txn = &v->reader->txn;
-	struct index_email email;
-	struct index_body body;
-
-	if (m->uid == 0 || m->uid >= box->uidnext)
-		found(v, box->id, m->uid, "UID is not below the mailbox's next UID");
-	if (m->modseq > box->highest_modseq)
-		found(v, box->id, m->uid, "modification sequence is over the mailbox's highest");
-	if (index_email_load(txn, m->email_id, &email) != FAULT_OK) {
-		found(v, box->id, m->uid, "email record is missing or damaged");
-		return;
-	}
-	if (email.account != m->account || email.body_id != m->body_id ||
-		email.prefix.len != m->prefix_len)
-		found(v, box->id, m->uid, "email record belongs to another message");
-	if (index_body_load(txn, m->body_id, &body) != FAULT_OK) {
-		found(v, box->id, m->uid, "body record is missing or damaged");
-		return;
-	}
-	if (body.place.segment != m->body.segment || m->body.offset < body.place.offset ||
-		m->body.offset + m->body.stored_len > body.place.offset + body.place.length ||
-		body.structure_len != m->structure_len)
-		found(v, box->id, m->uid, "body does not lie where the message says");
-}
-
-static enum fault
-messages_check(struct store_verify *v, struct store_mailbox *m, struct store_account *sums)
-{
-	struct store_mailbox counted = {.recent_from = m->recent_from};
-	struct store_message message;
-	struct reader_walk walk;
-	enum fault fault = FAULT_OK;
-
-	reader_walk_open(v->reader, m->account, m->id, &walk);
-	for (bool more = reader_walk_seek(&walk, 0, &message); more && fault == FAULT_OK;
-		more = reader_walk_next(&walk, &message)) {
-		counted.exists++;
-		counted.unseen += (message.flags & STORE_SEEN) == 0;
-		counted.deleted += (message.flags & STORE_DELETED) != 0;
-		counted.recent += message.uid >= m->recent_from;
-		counted.size_bytes += message.size;
-		message_check(v, m, &message);
-		fault = ids_add(&v->ids, message.email_id);
-		v->progress.messages++;
-	}
-	if (reader_walk_close(&walk) == FAULT_DAMAGED)
-		found(v, m->id, 0, "there are damaged message records");
-	mailbox_compare(v, m, &counted);
-	sums->messages += counted.exists;
-	sums->used_bytes += counted.size_bytes;
-	return fault;
-}
-
-static void
-mailbox_check(struct store_verify *v, struct store_mailbox *m, const struct store_account *account)
-{
-	struct slice name = slice_make(m->name, m->name_len);
-	uint32_t id = 0;
-
-	if (m->highest_modseq > account->modseq)
-		found(v, m->id, 0, "highest modification sequence is over the account's");
-	if (m->id >= account->mailbox_next || m->uidvalidity > account->uidvalidity_last)
-		found(v, m->id, 0, "id or UIDVALIDITY was never given");
-	if (index_mailbox_find(&v->reader->txn, m->account, name, &id) != FAULT_OK || id != m->id)
-		found(v, m->id, 0, "name does not lead to the mailbox");
-}
-
-/* Each email of the account has as many messages as it says. */
-static void
-emails_check(struct store_verify *v)
-{
-	ids_sort(&v->ids);
-	for (size_t at = 0; at < v->ids.count;) {
-		uint64_t id = v->ids.at[at];
-		struct index_email email;
-		uint32_t count = ids_take(&v->ids, &at, id);
-		/* A missing record has been reported with its message. */
-		if (index_email_load(&v->reader->txn, id, &email) == FAULT_OK &&
-			email.references != count)
-			COMPARE(v, 0, "references of an email", email.references, count);
-	}
-}
-
-static uint64_t
-count_prefix(struct store_verify *v, unsigned table, uint64_t account)
-{
-	struct index_key prefix = index_key_id(account);
-	struct kv_cursor cursor;
-	uint64_t count = 0;
-
-	kv_cursor_open(&v->reader->txn, table, &cursor);
-	for (bool more = kv_seek_prefix(&cursor, index_key_slice(&prefix)); more;
-		more = kv_next_prefix(&cursor, index_key_slice(&prefix)))
-		count++;
-	kv_cursor_close(&cursor);
-	return count;
-}
-
-static enum fault
-account_check(struct store_verify *v, const struct store_account *account)
-{
-	struct store_account sums = {0};
-	struct store_mailbox_list list;
-	struct arena arena;
-
-	v->account = account->id;
-	v->ids.count = 0;
-	arena_init(&arena, (size_t)STORE_MAILBOXES_MAX * (sizeof(struct store_mailbox) + 1) + 4096);
-	enum fault fault = reader_mailboxes(v->reader, account->id, &arena, &list);
-	if (fault == FAULT_DAMAGED || fault == FAULT_BUDGET) {
-		found(v, 0, 0, "the list of mailboxes is damaged");
-		fault = FAULT_OK;
-	}
-	for (size_t i = 0; fault == FAULT_OK && i < list.count; i++) {
-		mailbox_check(v, &list.mailboxes[i], account);
-		fault = messages_check(v, &list.mailboxes[i], &sums);
-	}
-	if (fault == FAULT_OK) {
-		emails_check(v);
-		COMPARE(v, 0, "number of mailboxes", account->mailboxes, list.count);
-		COMPARE(v, 0, "number of names", list.count,
-			count_prefix(v, INDEX_NAMES, account->id));
-		COMPARE(v, 0, "number of messages", account->messages, sums.messages);
-		COMPARE(v, 0, "number of message records", account->messages,
-			count_prefix(v, INDEX_MESSAGES, account->id));
-		COMPARE(v, 0, "used bytes", account->used_bytes, sums.used_bytes);
-		COMPARE(v, 0, "number of changes", account->changes,
-			count_prefix(v, INDEX_CHANGES, account->id));
-	}
-	arena_clear(&arena);
-	return fault;
-}
-
-/* The next account from v->next on, or the next stage. */
-static enum fault
-step_accounts(struct store_verify *v)
-{
-	uint64_t first = v->options.account != 0 ? v->options.account : v->next;
-	struct index_key key = index_key_id(first);
-	struct store_account account = {0};
-	struct kv_cursor cursor;
-
-	kv_cursor_open(&v->reader->txn, INDEX_ACCOUNTS, &cursor);
-	bool is_there = kv_seek(&cursor, index_key_slice(&key)) && cursor.key.len == 8;
-	uint64_t id = is_there ? get_u64(cursor.key.data) : 0;
-	bool decoded =
-		is_there && index_account_decode(cursor.key, cursor.value, &account) == FAULT_OK;
-	kv_cursor_close(&cursor);
-	if (v->options.account != 0)
-		v->stage = STAGE_DONE;
-	else if (!is_there || id == UINT64_MAX)
-		v->stage = STAGE_REFERENCES;
-	v->next = id + 1;
-	if (!is_there || (v->options.account != 0 && id != v->options.account))
-		return FAULT_OK;
-	v->progress.accounts++;
-	v->account = id;
-	if (!decoded) {
-		found(v, 0, 0, "account record is damaged");
-		return FAULT_OK;
-	}
-	return account_check(v, &account);
 }
 
 /* Collects the body of every email; counts messages, and emails that wait for their purge. */
@@ -300,12 +97,12 @@ emails_collect(struct store_verify *v)
 	kv_cursor_open(&v->reader->txn, INDEX_EMAILS, &cursor);
 	for (bool more = kv_first(&cursor); more && fault == FAULT_OK; more = kv_next(&cursor)) {
 		if (cursor.key.len != 8 || cursor.value.len < 20) {
-			found(v, 0, 0, "there are damaged email records");
+			verify_found(v, 0, 0, "there are damaged email records");
 			continue;
 		}
 		waiting += get_u32(cursor.value.data) == 0;
 		references += get_u32(cursor.value.data);
-		fault = ids_add(&v->ids, get_u64(cursor.value.data + 12));
+		fault = verify_ids_add(&v->ids, get_u64(cursor.value.data + 12));
 	}
 	kv_cursor_close(&cursor);
 	COMPARE(v, 0, "number of expunged emails", kv_count(&v->reader->txn, INDEX_EXPUNGED),
@@ -323,7 +120,7 @@ segment_compare(struct store_verify *v, uint32_t number, const struct index_segm
 	enum fault fault = index_segment_load(&v->reader->txn, number, &stored);
 
 	if (fault != FAULT_OK && (fault != FAULT_NOT_FOUND || counted->live_records > 0)) {
-		found(v, 0, 0, "segment %u has no record in the index", number);
+		verify_found(v, 0, 0, "segment %u has no record in the index", number);
 		return;
 	}
 	COMPARE(v, 0, "live records of a segment", stored.live_records, counted->live_records);
@@ -343,10 +140,10 @@ bodies_compare(struct store_verify *v)
 	for (bool more = kv_first(&cursor); more; more = kv_next(&cursor)) {
 		struct index_body body;
 		if (cursor.key.len != 8 || index_body_decode(cursor.value, &body) != FAULT_OK) {
-			found(v, 0, 0, "there are damaged body records");
+			verify_found(v, 0, 0, "there are damaged body records");
 			continue;
 		}
-		uint32_t count = ids_take(&v->ids, &at, get_u64(cursor.key.data));
+		uint32_t count = verify_ids_take(&v->ids, &at, get_u64(cursor.key.data));
 		COMPARE(v, 0, "references of a body", body.references, count);
 		if (body.place.segment != segment) {
 			if (segment != 0)
@@ -371,7 +168,7 @@ step_references(struct store_verify *v)
 	enum fault fault = emails_collect(v);
 	if (fault != FAULT_OK)
 		return fault;
-	ids_sort(&v->ids);
+	verify_ids_sort(&v->ids);
 	bodies_compare(v);
 	return FAULT_OK;
 }
@@ -472,7 +269,7 @@ step_bodies(struct store_verify *v)
 		if (fault == FAULT_NOMEM || fault == FAULT_BUSY)
 			return fault;
 		if (fault != FAULT_OK && is_still_there(v, id))
-			found(v, 0, 0, "body %llu in segment %u at %llu: %s",
+			verify_found(v, 0, 0, "body %llu in segment %u at %llu: %s",
 				(unsigned long long)id, body.place.segment,
 				(unsigned long long)body.place.offset, fault_text(fault));
 	}
@@ -508,7 +305,7 @@ verify_step(struct store_verify *v, bool *done)
 	if (fault != FAULT_OK)
 		return fault;
 	if (v->stage == STAGE_ACCOUNTS)
-		fault = step_accounts(v);
+		fault = verify_step_accounts(v);
 	else if (v->stage == STAGE_REFERENCES)
 		fault = step_references(v);
 	else if (v->stage == STAGE_BODIES)

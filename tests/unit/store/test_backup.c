@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,10 +186,32 @@ START_TEST(a_backup_of_a_store_under_load_is_consistent)
 }
 END_TEST
 
+START_TEST(a_backup_is_not_written_over_segments_that_lost_their_index)
+{
+	struct fixture f = {0};
+	char to[64], path[128];
+	uint64_t bytes;
+
+	fixture_open(&f);
+	append_noise(&f, 1);
+	fixture_dir(to);
+	(void)snprintf(path, sizeof(path), "%s/segments", to);
+	must(mkdir(path, 0700) == 0);
+	(void)snprintf(path, sizeof(path), "%s/segments/00000007.seg", to);
+	FILE *left = fopen(path, "w");
+	must(left != NULL && fputs("mail", left) >= 0 && fclose(left) == 0);
+	ck_assert_fault(backup_in_child(f.dir, to, false, &bytes), FAULT_EXISTS);
+	must(access(path, F_OK) == 0);
+	fixture_dir_remove(to);
+	fixture_close(&f);
+}
+END_TEST
+
 UNIT(backup)
 {
 	unit_add(tc, a_backup_is_a_store_and_is_brought_up_to_date);
 	unit_add(tc, purged_segments_leave_the_backup_too);
+	unit_add(tc, a_backup_is_not_written_over_segments_that_lost_their_index);
 	unit_add(tc, another_store_or_an_older_one_is_a_conflict);
 	unit_add(tc, a_backup_of_a_store_under_load_is_consistent);
 }

@@ -112,6 +112,7 @@ START_TEST(segments_without_an_index_are_never_cut_off)
 	ck_assert_int_eq(unlink(first), 0);
 	ck_assert_fault(writer_open(f.dir, &f.options, &writer), FAULT_DAMAGED);
 	ck_assert_int_eq(access(last, F_OK), 0);
+	body_packer_free(f.packer);
 	fixture_dir_remove(f.dir);
 }
 END_TEST

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the key-value environment share: nothing else includes lmdb.h. */
+#ifndef STORE_KV_PRIVATE_H
+#define STORE_KV_PRIVATE_H
+
+#include <lmdb.h>
+
+#include "common/store/kv.h"
+
+struct kv {
+	char *dir;
+	struct kv_options options;
+	MDB_env *env;
+	MDB_dbi tables[KV_TABLES_MAX];
+	unsigned table_count;
+	MDB_txn *idle_reader; /* reset, kept for the next read */
+	bool reading; /* the map must not move */
+	bool must_grow; /* the last write transaction did not fit */
+	bool broken; /* LMDB gave up on this environment: reopen it */
+};
+
+/* What a result of LMDB means; remembers in kv what has to be done about it. */
+enum fault kv_fault_of(struct kv *, int rc);
+
+#endif
