@@ -174,11 +174,10 @@ writer_housekeep(struct store_writer *w, bool *more)
 	return writer_commit(w);
 }
 
-/* Deletes entries of a table that begin with the account's id; true when none is left. */
+/* Deletes entries of a table that begin with the prefix; true when none is left. */
 static bool
-entries_clear(struct store_writer *w, unsigned table, uint64_t account, unsigned *left)
+entries_clear(struct store_writer *w, unsigned table, struct index_key prefix, unsigned *left)
 {
-	struct index_key prefix = index_key_id(account);
 	struct kv_cursor cursor;
 
 	kv_cursor_open(&w->txn, table, &cursor);
@@ -206,13 +205,17 @@ messages_clear(struct store_writer *w, uint64_t account, bool *empty)
 	*empty = !found;
 	if (!found)
 		return w->txn.fault;
-	bool emptied;
+	bool emptied = false;
 	enum fault fault = writer_place_load(w, account, mailbox, &place);
 	if (fault == FAULT_OK)
 		fault = writer_mailbox_empty(w, &place, REMOVED_MESSAGES_MAX, &emptied);
 	if (fault == FAULT_OK)
 		writer_place_save(w, &place);
-	return fault;
+	/* Damaged messages, or those of a damaged mailbox, must not keep the account for ever. */
+	unsigned left = REMOVED_ENTRIES_MAX;
+	if (emptied || fault != FAULT_OK)
+		(void)entries_clear(w, INDEX_MESSAGES, index_key_mailbox(account, mailbox), &left);
+	return w->txn.fault;
 }
 
 enum fault
@@ -232,7 +235,7 @@ writer_account_remove(struct store_writer *w, uint64_t id)
 	if (fault != FAULT_OK || !empty)
 		return fault != FAULT_OK ? fault : FAULT_BUSY;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		if (!entries_clear(w, tables[i], id, &left))
+		if (!entries_clear(w, tables[i], key, &left))
 			return w->txn.fault != FAULT_OK ? w->txn.fault : FAULT_BUSY;
 	(void)kv_delete(&w->txn, INDEX_ACCOUNTS, index_key_slice(&key));
 	return w->txn.fault;

@@ -293,9 +293,38 @@ START_TEST(random_damage_of_the_index_kills_nobody)
 }
 END_TEST
 
+START_TEST(an_account_with_damaged_records_can_be_removed)
+{
+	struct fixture f = {0};
+	struct index_key keys[] = {index_key_message(ALICE, STORE_INBOX, 2),
+		index_key_message(ALICE, 4711, 1), index_key_message(ALICE, STORE_INBOX, 9)};
+	enum fault fault = FAULT_BUSY;
+	struct kv_txn txn;
+
+	fixture_open(&f);
+	for (int i = 0; i < 3; i++)
+		fixture_append(&f, ALICE, STORE_INBOX, SLICE("body"));
+	fixture_append(&f, BOB, STORE_INBOX, SLICE("body"));
+	struct kv *kv = index_open(&f);
+	ck_assert_ok(kv_begin_write(kv, &txn));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		kv_put(&txn, INDEX_MESSAGES, index_key_slice(&keys[i]), SLICE("rot"));
+	index_close(&f, kv, &txn);
+	for (int i = 0; i < 20 && fault == FAULT_BUSY; i++) {
+		fixture_begin(&f);
+		fault = writer_account_remove(f.writer, ALICE);
+		fixture_commit(&f);
+	}
+	ck_assert_ok(fault);
+	fixture_expect(&f, BOB, STORE_INBOX, 1, SLICE("body"));
+	fixture_close(&f);
+}
+END_TEST
+
 UNIT(damage)
 {
 	unit_add(tc, a_damaged_message_record_hides_only_itself);
+	unit_add(tc, an_account_with_damaged_records_can_be_removed);
 	unit_add(tc, a_circle_of_parents_is_damage_not_a_loop);
 	unit_add(tc, a_newer_format_is_refused);
 	unit_add(tc, a_flipped_byte_in_a_segment_is_found);
