@@ -225,6 +225,8 @@ judge_leaf(struct candidate *c, const struct search_key *key)
 {
 	enum verdict verdict = judge_record(c, key);
 
+	/* Thousands of keys make one message a long piece of work. */
+	c->s->turn_work++;
 	if (verdict == VERDICT_OPEN && key->kind < SEARCH_HEADER)
 		verdict = judge_structure(c, key);
 	else if (verdict == VERDICT_OPEN)

@@ -83,17 +83,20 @@ begin_turn(struct imap_session *s)
 {
 	s->turn_ends = clock_mono_ms(s->core->clock) + SESSION_TURN_MS;
 	s->turn_work = 0;
+	s->turn_is_over = false;
 }
 
 bool
 session_must_yield(struct imap_session *s)
 {
-	if (buffer_len(&s->out) >= SESSION_OUT_SLICE)
+	if (s->turn_is_over || buffer_len(&s->out) >= SESSION_OUT_SLICE)
 		return true;
 	/* The clock is looked at now and then only: a unit of work may be very small. */
-	if (++s->turn_work % 64 != 0)
+	if (++s->turn_work < 64)
 		return false;
-	return clock_mono_ms(s->core->clock) >= s->turn_ends;
+	s->turn_work = 0;
+	s->turn_is_over = clock_mono_ms(s->core->clock) >= s->turn_ends;
+	return s->turn_is_over;
 }
 
 static void

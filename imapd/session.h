@@ -130,7 +130,8 @@ struct imap_session {
 	struct imap_search *search;
 	struct walk *walk; /* of STORE; in the command's arena */
 	int64_t turn_ends; /* mono ms */
-	unsigned turn_work;
+	unsigned turn_work; /* units since the clock was looked at */
+	bool turn_is_over; /* the clock has said so */
 	struct view view;
 };
 

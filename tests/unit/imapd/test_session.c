@@ -254,8 +254,31 @@ START_TEST(a_late_answer_is_dropped)
 }
 END_TEST
 
+static int64_t
+hour(void *arg)
+{
+	(void)arg;
+	return 3600000;
+}
+
+/* Whoever asks again, in the same turn, must hear the same. */
+START_TEST(a_turn_that_is_over_stays_over)
+{
+	static const struct clock clock = {hour, hour, NULL};
+	struct imap_core core = {.clock = &clock};
+	struct imap_session s = {.core = &core};
+	unsigned asked = 0;
+
+	while (!session_must_yield(&s))
+		ck_assert_uint_lt(++asked, 1000);
+	for (int i = 0; i < 200; i++)
+		ck_assert(session_must_yield(&s));
+}
+END_TEST
+
 UNIT(session)
 {
+	unit_add(tc, a_turn_that_is_over_stays_over);
 	unit_add(tc, a_long_text_is_sent_in_pieces);
 	unit_add(tc, a_search_finds_what_lies_across_pieces_and_slices);
 	unit_add(tc, many_messages_are_told_in_slices);
