@@ -200,6 +200,16 @@ join_pattern(const struct list_arguments *list, size_t i, struct arena *arena, s
 	return made;
 }
 
+static size_t
+count_wildcards(struct slice pattern)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < pattern.len; i++)
+		count += pattern.data[i] == '*' || pattern.data[i] == '%';
+	return count;
+}
+
 static void
 join_patterns(const struct list_arguments *list, struct list_names *names)
 {
@@ -208,15 +218,16 @@ join_patterns(const struct list_arguments *list, struct list_names *names)
 		names->fault = FAULT_BUDGET;
 		return;
 	}
-	size_t bytes = 0;
+	size_t bytes = 0, wildcards = 0;
 	for (size_t i = 0; i < list->pattern_count; i++) {
 		struct slice *pattern = &names->patterns[names->pattern_count];
 		if (!join_pattern(list, i, names->arena, pattern))
 			continue;
 		bytes += pattern->len;
+		wildcards += count_wildcards(*pattern);
 		names->pattern_count++;
 	}
-	if (bytes > LIST_PATTERNS_BYTES_MAX)
+	if (bytes > LIST_PATTERNS_BYTES_MAX || wildcards > LIST_WILDCARDS_MAX)
 		names->fault = FAULT_LIMIT;
 }
 

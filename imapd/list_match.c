@@ -7,6 +7,7 @@
 
 struct places {
 	bool at[LIST_PATTERN_MAX + 1];
+	size_t first, end; /* all that are reached lie between */
 };
 
 static bool
@@ -19,9 +20,20 @@ is_wildcard(char c)
 static void
 reach(struct places *p, struct slice pattern, size_t place)
 {
+	if (p->end == 0)
+		p->first = place;
 	p->at[place] = true;
 	while (place < pattern.len && is_wildcard(pattern.data[place]))
 		p->at[++place] = true;
+	if (p->end <= place)
+		p->end = place + 1;
+}
+
+static void
+forget(struct places *p)
+{
+	memset(p->at + p->first, 0, p->end - p->first);
+	p->first = p->end = 0;
 }
 
 static bool
@@ -36,10 +48,8 @@ static bool
 step(const struct places *from, struct places *to, struct slice pattern, char byte,
 	bool ignore_case)
 {
-	bool any = false;
-
-	memset(to->at, 0, pattern.len + 1);
-	for (size_t i = 0; i < pattern.len; i++) {
+	forget(to);
+	for (size_t i = from->first; i < from->end && i < pattern.len; i++) {
 		char want = pattern.data[i];
 		if (!from->at[i])
 			continue;
@@ -47,11 +57,8 @@ step(const struct places *from, struct places *to, struct slice pattern, char by
 			reach(to, pattern, i);
 		else if (!is_wildcard(want) && byte_matches(want, byte, ignore_case))
 			reach(to, pattern, i + 1);
-		else
-			continue;
-		any = true;
 	}
-	return any;
+	return to->end > 0;
 }
 
 /* How many bytes of the name are those of "INBOX" as a level. */
@@ -75,7 +82,10 @@ list_match(struct slice pattern, struct slice name)
 		return false;
 	if (slice_equal(pattern, SLICE("*")))
 		return true;
-	memset(places[0].at, 0, pattern.len + 1);
+	for (int i = 0; i < 2; i++) {
+		memset(places[i].at, 0, pattern.len + 1);
+		places[i].first = places[i].end = 0;
+	}
 	reach(&places[0], pattern, 0);
 	for (size_t i = 0; i < name.len; i++)
 		if (!step(&places[i % 2], &places[(i + 1) % 2], pattern, name.data[i], i < inbox))

@@ -13,6 +13,7 @@
 enum {
 	LIST_PATTERNS_MAX = 100,
 	LIST_PATTERNS_BYTES_MAX = 4096, /* of all patterns together */
+	LIST_WILDCARDS_MAX = 200, /* in all of them: each is another way to match */
 };
 
 enum list_option {
