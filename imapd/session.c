@@ -107,6 +107,8 @@ drive(struct imap_session *s)
 		if (session_must_yield(s))
 			break;
 	}
+	if (s->is_closing && s->await == IMAP_AWAIT_END_OF_IDLE)
+		session_bye(s, "Server is shutting down");
 	if (buffer_fault(&s->out) != FAULT_OK && s->await != IMAP_AWAIT_NOTHING) {
 		/* Out of memory in the middle of a response: nothing sensible can follow. */
 		buffer_reset(&s->out);

@@ -194,6 +194,26 @@ START_TEST(a_shutdown_waits_for_the_answer)
 }
 END_TEST
 
+/* IDLE has no end of its own that the good-bye could wait for. */
+START_TEST(a_shutdown_while_idle_begins_ends_it)
+{
+	struct bench *b = open_with(4000);
+	struct bench_client *c = &b->clients[0];
+
+	bench_connect(b, 1, &under_tls);
+	bench_send(b, 1,
+		SLICE("a LOGIN alice@example.org secret\r\nb SELECT INBOX\r\n"
+		      "c STORE 1:* +FLAGS.SILENT \\Seen\r\n"),
+		0);
+	ck_assert_uint_gt(session_input(&c->session, SLICE("c IDLE\r\n")), 0);
+	ck_assert_int_eq(c->session.await, IMAP_AWAIT_TURN);
+	session_shutdown(&c->session);
+	bench_run(b);
+	ck_assert(c->is_closed);
+	close_it(b);
+}
+END_TEST
+
 START_TEST(a_hint_while_idle_is_being_told_is_not_lost)
 {
 	struct bench *b = open_with(1);
@@ -284,6 +304,7 @@ UNIT(session)
 	unit_add(tc, many_messages_are_told_in_slices);
 	unit_add(tc, many_items_of_one_message_are_sent_in_slices);
 	unit_add(tc, a_shutdown_waits_for_the_answer);
+	unit_add(tc, a_shutdown_while_idle_begins_ends_it);
 	unit_add(tc, a_hint_while_idle_is_being_told_is_not_lost);
 	unit_add(tc, what_comes_with_starttls_in_the_clear_does_not_count);
 	unit_add(tc, an_idle_session_keeps_little);
