@@ -321,7 +321,8 @@ on_timed_out(void *session)
 {
 	struct pop3_session *s = session;
 
-	if (waits_for_answer(s))
+	/* The deadline for logging in holds whatever is awaited. */
+	if (waits_for_answer(s) && s->connection->logged_in)
 		return;
 	s->core.state = POP3_CLOSED;
 	connection_finish(s->connection);

@@ -1,10 +1,27 @@
 # SPDX-License-Identifier: ISC
 """pop3d as Python's poplib and impatient clients meet it."""
 
+import os
 import poplib
+import signal
 import unittest
 
 from suite import Suite, compose, wait_until
+
+
+class Deadline(unittest.TestCase):
+    def test_a_login_is_over_in_time_even_while_authd_thinks(self):
+        with Suite(config='login-timeout = "2s"\nplaintext-login = yes\n') as suite:
+            authd = suite.pids("authd")[0]
+            with suite.connect("pop3", timeout=10) as client:
+                self.assertTrue(client.recv(1000).startswith(b"+OK"))
+                os.kill(authd, signal.SIGSTOP)
+                try:
+                    client.sendall(b"USER %s\r\nPASS x\r\n" % suite.alice.encode())
+                    self.assertTrue(client.recv(1000).startswith(b"+OK"))
+                    self.assertEqual(b"", client.recv(1000))
+                finally:
+                    os.kill(authd, signal.SIGCONT)
 
 
 class Pop3(unittest.TestCase):
