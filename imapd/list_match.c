@@ -16,6 +16,25 @@ is_wildcard(char c)
 	return c == '*' || c == '%';
 }
 
+/*
+ * Whatever matches from a place before a "*" matches from the "*" too, and the same holds for "%"
+ * within a level: earlier places need not be followed.
+ */
+static void
+drop_before(struct places *p, struct slice pattern, size_t place)
+{
+	size_t from = place;
+
+	if (pattern.data[place] == '*')
+		from = p->first;
+	while (from > p->first && pattern.data[from - 1] != STORE_DELIMITER &&
+		pattern.data[from - 1] != '*')
+		from--;
+	memset(p->at + from, 0, place - from);
+	if (from == p->first)
+		p->first = place;
+}
+
 /* A wildcard may match nothing: what is behind it is reached too. */
 static void
 reach(struct places *p, struct slice pattern, size_t place)
@@ -23,8 +42,10 @@ reach(struct places *p, struct slice pattern, size_t place)
 	if (p->end == 0)
 		p->first = place;
 	p->at[place] = true;
-	while (place < pattern.len && is_wildcard(pattern.data[place]))
+	while (place < pattern.len && is_wildcard(pattern.data[place])) {
+		drop_before(p, pattern, place);
 		p->at[++place] = true;
+	}
 	if (p->end <= place)
 		p->end = place + 1;
 }
