@@ -65,7 +65,8 @@ def main():
     parser = argparse.ArgumentParser(description="The real Thunderbird against a suite.")
     parser.add_argument("--screenshot", metavar="FILE", help="of the main window at the end")
     parser.add_argument("--config", default="", help="lines for the suite's config")
-    parser.add_argument("--keep", metavar="DIR", help="a new directory that stays, with all dialogues")
+    parser.add_argument("--keep", metavar="DIR",
+                        help="a new directory that stays, with all dialogues")
     parser.add_argument("steps", nargs="*", metavar="STEP", help="only these")
     options = parser.parse_args()
     missing = missing_packages()
@@ -77,7 +78,8 @@ def main():
     with Suite(accounts=2, config=options.config, directory=options.keep) as suite:
         with Thunderbird(suite, log=options.keep is not None) as client:
             passed, failed = run_steps(suite, client, options)
-    print("%d passed, %d failed%s" % (len(passed), len(failed), ": " * bool(failed) + " ".join(failed)))
+    print("%d passed, %d failed%s" % (len(passed), len(failed),
+                                      ": " * bool(failed) + " ".join(failed)))
     return 1 if failed else 0
 
 

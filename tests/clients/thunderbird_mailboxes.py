@@ -152,8 +152,8 @@ class Mailboxes(Steps):
                 headers.push(await waitHeader(inbox, "move " + i));
             }
             const end = copyEnd();
-            MailServices.copy.copyMessages(inbox, headers.slice(0, 3), folderOf("server1", "Vorhaben"),
-                true, end.listener, msgWindow, true);
+            MailServices.copy.copyMessages(inbox, headers.slice(0, 3),
+                folderOf("server1", "Vorhaben"), true, end.listener, msgWindow, true);
             await end.promise;
             """)
         self.until(lambda: self.subjects("Vorhaben") == ["move 0", "move 1", "move 2"],

@@ -64,4 +64,5 @@ class Steps:
 
     def deliver(self, name, subject, text="Hello.\r\n"):
         address, _ = self.suite.account(name)
-        self.suite.deliver(address, compose("s@example.net", address, subject, text), "s@example.net")
+        self.suite.deliver(address, compose("s@example.net", address, subject, text),
+                           "s@example.net")
