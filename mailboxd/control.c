@@ -115,9 +115,8 @@ show_account(struct mailboxd *m, struct ipc_origin origin, uint64_t id)
 	answer(origin, &json, fault);
 }
 
-/* An account's id as the directory shows it, or as a number. */
-static bool
-account_parse(struct slice word, uint64_t *id)
+bool
+control_account_parse(struct slice word, uint64_t *id)
 {
 	return id_parse(word, id) || slice_parse_u64(word, UINT64_MAX, id);
 }
@@ -133,23 +132,23 @@ static void
 control_store(struct mailboxd *m, const struct daemon_control *c)
 {
 	uint64_t account = 0;
-	bool is_named = c->word_count > 2 && account_parse(c->words[2].text, &account);
+	bool is_named = c->word_count > 2 && control_account_parse(c->words[2].text, &account);
 
 	if (word_is(c, 1, "stat") && c->word_count == 2)
 		show_store(m, c->origin);
 	else if (word_is(c, 1, "where") && c->word_count == 2)
 		show_directory(m, c->origin);
-	else if (word_is(c, 1, "verify") && (c->word_count == 2 || is_named))
-		verify_start(m, c, account);
+	else if (word_is(c, 1, "verify"))
+		verify_start(m, c);
 	else if (word_is(c, 1, "expunged") && c->word_count == 3 && is_named)
 		expunged_show(m, c, account);
 	else if (word_is(c, 1, "undelete") && c->word_count > 3 && is_named)
 		expunged_undelete(m, c, account);
 	else
 		daemon_control_done(c->origin, FAULT_SYNTAX,
-			"store stat | store where | store verify [ACCOUNT] | store expunged "
-			"ACCOUNT | "
-			"store undelete ACCOUNT EMAIL...|all");
+			"store stat | store where | store verify [ACCOUNT] [rate SIZE] [progress] "
+			"| "
+			"store expunged ACCOUNT | store undelete ACCOUNT EMAIL...|all");
 }
 
 static void
@@ -157,7 +156,7 @@ control_account(struct mailboxd *m, const struct daemon_control *c)
 {
 	uint64_t account = 0;
 
-	if (c->word_count != 3 || !account_parse(c->words[2].text, &account))
+	if (c->word_count != 3 || !control_account_parse(c->words[2].text, &account))
 		daemon_control_done(c->origin, FAULT_SYNTAX, "account show|remove ID");
 	else if (word_is(c, 1, "show"))
 		show_account(m, c->origin, account);
@@ -179,4 +178,12 @@ mailboxd_control(struct daemon *daemon, void *state, const struct daemon_control
 		control_account(state, c);
 	else
 		daemon_control_done(c->origin, FAULT_NOT_FOUND, "no such command");
+}
+
+void
+mailboxd_control_cancel(struct daemon *daemon, void *state, struct ipc_origin origin)
+{
+	/* All else either answers at once or is wanted whoever listens. */
+	(void)daemon;
+	verify_cancel(state, origin);
 }

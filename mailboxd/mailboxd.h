@@ -50,8 +50,13 @@ void housekeep_stop(struct mailboxd *);
 
 /* control.c */
 void mailboxd_control(struct daemon *, void *state, const struct daemon_control *);
+void mailboxd_control_cancel(struct daemon *, void *state, struct ipc_origin);
+/* An account's id as the directory shows it, or as a number. */
+bool control_account_parse(struct slice word, uint64_t *id);
 /* control_verify.c; answers when it is done. */
-void verify_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
+void verify_start(struct mailboxd *, const struct daemon_control *);
+/* Nobody waits for it any more. */
+void verify_cancel(struct mailboxd *, struct ipc_origin);
 void verify_stop(struct mailboxd *);
 /* control_undelete.c */
 void expunged_show(struct mailboxd *, const struct daemon_control *, uint64_t account);

@@ -98,6 +98,7 @@ main(int argc, char **argv)
 		.sandbox = mailboxd_sandbox,
 		.open = open_mailboxd,
 		.control = mailboxd_control,
+		.control_cancel = mailboxd_control_cancel,
 		.shutdown = shutdown_mailboxd,
 		.close = close_mailboxd,
 	};

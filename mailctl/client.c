@@ -43,6 +43,7 @@ client_connect(const char *socket_path)
 }
 
 struct exchange {
+	const struct client_question *question;
 	struct event_base *base;
 	struct client_reply *reply;
 };
@@ -54,7 +55,12 @@ on_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 	const struct ipc_control_text *text = message->payload;
 
 	(void)link;
-	if (message->type == IPC_CONTROL_TEXT)
+	if (message->type != IPC_CONTROL_TEXT)
+		return;
+	size_t len = text->text.len;
+	if (exchange->question->progress != NULL && len > 0 && text->text.data[len - 1] == '\n')
+		exchange->question->progress(exchange->question->arg, text->text);
+	else
 		buffer_add_slice(&exchange->reply->text, text->text);
 }
 
@@ -101,9 +107,18 @@ void
 client_ask(const char *socket_path, enum process target, const char *const *words, size_t count,
 	struct client_reply *reply)
 {
+	struct client_question question = {socket_path, target, words, count, NULL, NULL};
+
+	client_ask_watched(&question, reply);
+}
+
+void
+client_ask_watched(const struct client_question *question, struct client_reply *reply)
+{
 	struct ipc_control_word texts[CLIENT_WORDS_MAX];
-	struct ipc_control control = {(uint32_t)target, texts, (uint32_t)count};
-	struct exchange exchange = {event_base_new(), reply};
+	size_t count = question->count;
+	struct ipc_control control = {(uint32_t)question->target, texts, (uint32_t)count};
+	struct exchange exchange = {question, event_base_new(), reply};
 	int fd;
 
 	*reply = (struct client_reply){.fault = FAULT_NOMEM};
@@ -113,8 +128,8 @@ client_ask(const char *socket_path, enum process target, const char *const *word
 		count = 0;
 	}
 	for (size_t i = 0; i < count; i++)
-		texts[i].text = slice_text(words[i]);
-	fd = client_connect(socket_path);
+		texts[i].text = slice_text(question->words[i]);
+	fd = client_connect(question->socket_path);
 	if (fd < 0) {
 		reply->fault = FAULT_PEER_LOST;
 		snprintf(reply->message, sizeof reply->message, "%s", strerror(errno));

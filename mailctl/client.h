@@ -16,7 +16,20 @@ struct client_reply {
 	struct buffer text; /* JSON, or empty */
 };
 
-/* words: count of them.  The reply is to be cleared in any case. */
+/* A command whose answer may take long. */
+struct client_question {
+	const char *socket_path;
+	enum process target;
+	const char *const *words;
+	size_t count;
+	/* Gets each text that ends in a newline, and is no part of the reply; may be NULL. */
+	void (*progress)(void *arg, struct slice line);
+	void *arg;
+};
+
+/* The reply is to be cleared in any case. */
+void client_ask_watched(const struct client_question *, struct client_reply *);
+/* The same without progress.  words: count of them. */
 void client_ask(const char *socket_path, enum process target, const char *const *words,
 	size_t count, struct client_reply *);
 void client_reply_clear(struct client_reply *);

@@ -10,6 +10,7 @@
 #include "mailctl/client.h"
 #include "mailctl/dns.h"
 #include "mailctl/sessions.h"
+#include "mailctl/verify.h"
 
 enum { END_MS = 150000 };
 
@@ -64,7 +65,8 @@ static enum status run_stop(
 	C("session list", "", 0, 0, SMTPD, false, run_session_list, "who is connected")            \
 	C("session end", "SESSION", 1, 1, SMTPD, false, run_session_end, "end one of them")        \
 	C("store stat", "", 0, 0, MAILBOXD, false, NULL, "sizes of the store")                     \
-	C("store verify", "", 0, 0, MAILBOXD, false, NULL, "read all mail, check every checksum")  \
+	C("store verify", "[ADDRESS] [rate SIZE]", 0, 3, MAILBOXD, false, verify_run,              \
+		"read all mail, check every checksum; SIZE: bytes a second")                       \
 	C("store expunged", "ADDRESS", 1, 1, MAILBOXD, false, run_store_account,                   \
 		"mail of an account that can come back")                                           \
 	C("store undelete", "ADDRESS EMAIL...|all", 2, COMMAND_ANY, MAILBOXD, false,               \
@@ -162,20 +164,26 @@ print_reply(const struct mailctl *mailctl, const struct client_reply *reply, con
 	}
 }
 
+enum status
+command_answer(struct mailctl *mailctl, struct client_reply *reply)
+{
+	json_t *json = client_reply_json(reply);
+	enum status status;
+
+	print_reply(mailctl, reply, json);
+	status = client_reply_status(reply, mailctl->control);
+	json_decref(json);
+	client_reply_clear(reply);
+	return status;
+}
+
 static enum status
 ask_and_print(struct mailctl *mailctl, enum process target, const char *const *words, size_t count)
 {
 	struct client_reply reply;
-	json_t *json;
-	enum status status;
 
 	client_ask(mailctl->control, target, words, count, &reply);
-	json = client_reply_json(&reply);
-	print_reply(mailctl, &reply, json);
-	status = client_reply_status(&reply, mailctl->control);
-	json_decref(json);
-	client_reply_clear(&reply);
-	return status;
+	return command_answer(mailctl, &reply);
 }
 
 /* What authd knows, and what the store keeps for it. */
@@ -235,28 +243,38 @@ run_account_remove(struct mailctl *mailctl, const struct command *command, const
 	return status;
 }
 
-/* The store knows accounts by their ids only: authd tells the one of the address. */
+enum status
+command_account_find(struct mailctl *mailctl, const char *address, char id[static ID_TEXT_SIZE])
+{
+	const char *lookup[] = {"account", "show", address};
+	struct client_reply reply;
+
+	client_ask(mailctl->control, PROCESS_AUTHD, lookup, 3, &reply);
+	json_t *account = client_reply_json(&reply);
+	const char *found = json_string_value(json_object_get(account, "id"));
+	enum status status = client_reply_status(&reply, mailctl->control);
+	client_reply_clear(&reply);
+	if (status == STATUS_OK && found == NULL)
+		status = STATUS_FAILED;
+	if (status == STATUS_OK)
+		snprintf(id, ID_TEXT_SIZE, "%s", found);
+	json_decref(account);
+	return status;
+}
+
 static enum status
 run_store_account(struct mailctl *mailctl, const struct command *command, const char *const *words,
 	size_t count)
 {
-	const char *lookup[] = {"account", "show", words[2]};
 	const char *asked[CLIENT_WORDS_MAX];
-	struct client_reply reply;
-	enum status status;
+	char id[ID_TEXT_SIZE];
+	enum status status = command_account_find(mailctl, words[2], id);
 
-	client_ask(mailctl->control, PROCESS_AUTHD, lookup, 3, &reply);
-	json_t *account = client_reply_json(&reply);
-	const char *id = json_string_value(json_object_get(account, "id"));
-	status = client_reply_status(&reply, mailctl->control);
-	client_reply_clear(&reply);
-	if (status == STATUS_OK && id != NULL) {
-		memcpy(asked, words, count * sizeof(asked[0]));
-		asked[2] = id;
-		status = ask_and_print(mailctl, command->target, asked, count);
-	}
-	json_decref(account);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	memcpy(asked, words, count * sizeof(asked[0]));
+	asked[2] = id;
+	return ask_and_print(mailctl, command->target, asked, count);
 }
 
 static enum status

@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "common/base/id.h"
 #include "common/ipc/process.h"
 #include "mailctl/mailctl.h"
+
+struct client_reply;
 
 enum { COMMAND_WORDS_MAX = 2, COMMAND_ANY = 200 };
 
@@ -27,6 +30,11 @@ struct command {
 const struct command *command_find(char *const *arguments, int count, int *used);
 /* Prints the commands whose words begin with prefix, one line each; false when there are none. */
 bool commands_print(const char *prefix, FILE *);
+/* The store knows accounts by their ids only: authd tells the one of the address. */
+enum status command_account_find(
+	struct mailctl *, const char *address, char id[static ID_TEXT_SIZE]);
+/* Prints the reply, or complains, and clears it. */
+enum status command_answer(struct mailctl *, struct client_reply *);
 /* Performs it with the arguments behind its words. */
 enum status command_perform(
 	struct mailctl *, const struct command *, char *const *arguments, int count);

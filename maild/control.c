@@ -298,11 +298,28 @@ on_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 		forward(client->control, origin, *request);
 }
 
+/* Its commands go on in the children as far as they do more than answer. */
+static void
+client_cancel(const struct client *client)
+{
+	uint64_t link = ipc_link_id(client->link);
+
+	for (struct command *c = client->control->commands; c != NULL; c = c->next) {
+		struct ipc_empty nothing = {0};
+		/* The call's id is the request id of its frame. */
+		if (c->origin.link != link || c->call == 0 || c->child->link == NULL)
+			continue;
+		if (ipc_send_CONTROL_CANCEL(c->child->link, c->call, &nothing, -1) != FAULT_OK)
+			log_debug("a command works on for nobody");
+	}
+}
+
 static void
 client_free(struct client *client)
 {
 	struct client **slot = &client->control->clients;
 
+	client_cancel(client);
 	while (*slot != client)
 		slot = &(*slot)->next;
 	*slot = client->next;

@@ -300,6 +300,10 @@ on_maild_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 	case IPC_CONTROL:
 		take_control(d, link, message);
 		return;
+	case IPC_CONTROL_CANCEL:
+		if (d->spec->control_cancel != NULL)
+			d->spec->control_cancel(d, d->spec->state, ipc_origin_of(link, message));
+		return;
 	default:
 		hand_to_handler(d, link, message);
 	}

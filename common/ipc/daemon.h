@@ -52,6 +52,9 @@ struct daemon_spec {
 	void (*peer_up)(struct daemon *, void *state, struct ipc_link *);
 	void (*peer_down)(struct daemon *, void *state, struct ipc_link *);
 	void (*control)(struct daemon *, void *state, const struct daemon_control *);
+	/* Nobody waits for the answer of this command any more: stop what only answers.  It is
+	 * answered all the same, or has been already.  May be NULL. */
+	void (*control_cancel)(struct daemon *, void *state, struct ipc_origin);
 	/* Stop taking work, finish what is in flight, then call daemon_stop.  NULL: at once. */
 	void (*shutdown)(struct daemon *, void *state);
 	/* Frees all, for leak checkers.  May be NULL. */

@@ -105,6 +105,12 @@ void ipc_cancel(uint64_t call);
 /* Answers a request, now or later; does nothing when its link is gone. */
 void ipc_answer(struct ipc_origin, enum ipc_type, const void *payload, int fd);
 
+static inline bool
+ipc_origin_equal(struct ipc_origin a, struct ipc_origin b)
+{
+	return a.link == b.link && a.request == b.request;
+}
+
 static inline struct ipc_origin
 ipc_origin_of(const struct ipc_link *link, const struct ipc_message *message)
 {

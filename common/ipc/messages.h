@@ -32,6 +32,8 @@ enum ipc_descriptor { IPC_NO_FD, IPC_FD, IPC_MAY_FD };
 	M(SHUTDOWN, empty, IN_SET(MAILD), SET_CHILD, NO_FD, NONE)                                  \
 	M(CONTROL, control, IN_SET(MAILCTL) | IN_SET(MAILD), SET_CHILD | IN_SET(MAILD), NO_FD,     \
 		CONTROL_DONE)                                                                      \
+	/* carries the request id of a CONTROL whose asker has gone; its answer still comes */     \
+	M(CONTROL_CANCEL, empty, IN_SET(MAILD), SET_CHILD, NO_FD, NONE)                            \
 	M(CONTROL_TEXT, control_text, SET_CHILD | IN_SET(MAILD), IN_SET(MAILD) | IN_SET(MAILCTL),  \
 		NO_FD, NONE)                                                                       \
 	M(CONTROL_DONE, done, SET_CHILD | IN_SET(MAILD), IN_SET(MAILD) | IN_SET(MAILCTL), NO_FD,   \

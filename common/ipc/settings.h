@@ -59,7 +59,8 @@
 	/* store */                                                                                \
 	N(segment_size, SIZE, 1073741824, 65536, 1099511627776)                                    \
 	N(undelete_time, TIME, 1209600000, 0, 31536000000)                                         \
-	N(account_quota, SIZE, 0, 0, 1125899906842624)
+	N(account_quota, SIZE, 0, 0, 1125899906842624)                                             \
+	N(verify_rate, SIZE, 67108864, 0, 1099511627776)
 
 struct settings {
 #define SETTING_TEXT_FIELD(name, preset) char *name;
