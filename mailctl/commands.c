@@ -10,6 +10,7 @@
 #include "mailctl/client.h"
 #include "mailctl/dns.h"
 #include "mailctl/sessions.h"
+#include "mailctl/upgrade.h"
 #include "mailctl/verify.h"
 
 enum { END_MS = 150000 };
@@ -77,6 +78,8 @@ static enum status run_stop(
 		"make a store from a backup, before the start")                                    \
 	C("store salvage", "[STORE]", 0, 1, MAILBOXD, false, salvage_run,                          \
 		"rebuild a lost index from the segments, before the start")                        \
+	C("store upgrade", "[--check] [STORE]", 0, 2, MAILBOXD, false, upgrade_run,                \
+		"to this program's format; --check: only say what that means")                     \
 	C("status", "[PROCESS]", 0, 1, MAILD, false, run_status,                                   \
 		"the processes, or one's counters")                                                \
 	C("dns", "DOMAIN", 1, 1, MAILD, false, run_dns, "the DNS records that a domain needs")     \
@@ -139,27 +142,31 @@ commands_print(const char *prefix, FILE *out)
 	return any;
 }
 
+void
+command_print(const struct mailctl *mailctl, const json_t *json)
+{
+	if (!mailctl->json) {
+		print_json(json);
+		return;
+	}
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
 /* An answer, or an error, as JSON for programs. */
 static void
 print_reply(const struct mailctl *mailctl, const struct client_reply *reply, const json_t *json)
 {
 	json_t *error;
 
-	if (!mailctl->json) {
-		if (json != NULL)
-			print_json(json);
-		return;
-	}
 	if (json != NULL) {
-		json_dumpf(json, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else if (reply->fault != FAULT_OK) {
+		command_print(mailctl, json);
+	} else if (mailctl->json && reply->fault != FAULT_OK) {
 		error = json_pack("{s:s, s:s}", "fault", fault_name(reply->fault), "text",
 			reply->message[0] != '\0' ? reply->message : fault_text(reply->fault));
-		json_dumpf(error, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(mailctl, error);
 		json_decref(error);
-	} else {
+	} else if (mailctl->json) {
 		puts("{}");
 	}
 }

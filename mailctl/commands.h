@@ -33,6 +33,8 @@ bool commands_print(const char *prefix, FILE *);
 /* The store knows accounts by their ids only: authd tells the one of the address. */
 enum status command_account_find(
 	struct mailctl *, const char *address, char id[static ID_TEXT_SIZE]);
+/* An answer for people, or as it is for programs. */
+void command_print(const struct mailctl *, const json_t *);
 /* Prints the reply, or complains, and clears it. */
 enum status command_answer(struct mailctl *, struct client_reply *);
 /* Performs it with the arguments behind its words. */

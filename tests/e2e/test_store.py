@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: ISC
-"""mailctl's care of the store: verify with limits, of one account, and given up."""
+"""mailctl's care of the store: verify with limits, of one account, and given up; upgrades."""
 
 import base64
+import glob
+import json
 import os
 import pty
 import random
 import signal
 import subprocess
+import tarfile
+import tempfile
 import time
 import unittest
 
-from suite import CommandFailed, Suite, wait_until
+from suite import BUILD, ROOT, CommandFailed, Suite, wait_until
 
 SEED = 7
 
@@ -94,6 +98,81 @@ class VerifyTest(unittest.TestCase):
         self.assertRegex(shown, r"\r\d+ accounts, \d+ messages, \d+ MiB read, 0 findings")
         self.assertIn(b"findings", done.stdout)
         self.assertNotIn(b"MiB read", done.stdout)
+
+
+class UpgradeTest(unittest.TestCase):
+    """Stores of released formats, at rest; the unit tests look at what is in them."""
+
+    OWNER = 12345  # of the store, when we are root
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="pabal-e2e-")
+        self.addCleanup(self.directory.cleanup)
+        os.chmod(self.directory.name, 0o755)
+
+    def unpack(self, archive):
+        store = os.path.join(self.directory.name, os.path.basename(archive).split(".")[0])
+        os.mkdir(store, 0o750)
+        with tarfile.open(archive) as tar:
+            tar.extractall(store, filter="data")
+        if os.geteuid() == 0:
+            for path in self.files(store):
+                os.chown(path, self.OWNER, self.OWNER)
+        return store
+
+    @staticmethod
+    def files(store):
+        for top, _, names in os.walk(store):
+            yield top
+            yield from (os.path.join(top, name) for name in names)
+
+    def ctl(self, *words, status=0):
+        command = [os.path.join(BUILD, "bin", "mailctl"), "--control",
+                   os.path.join(self.directory.name, "control"), "--json", "store", "upgrade"]
+        done = subprocess.run(command + list(words), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def test_each_format_is_checked_and_upgraded_at_rest(self):
+        archives = glob.glob(os.path.join(ROOT, "tests", "stores", "format-*.tar.gz"))
+        self.assertTrue(archives)
+        for archive in archives:
+            with self.subTest(os.path.basename(archive)):
+                store = self.unpack(archive)
+                before = self.ctl("--check", store)
+                is_old = before["format"] < before["program"]
+                self.assertEqual(before["state"], "older" if is_old else "current")
+                self.assertEqual("records" in before, is_old)
+                after = self.ctl(store)
+                self.assertEqual((after["state"], after["format"]),
+                                 ("current", before["program"]))
+                self.assertEqual(self.ctl("--check", store), after)
+                if os.geteuid() == 0:
+                    self.assertEqual({os.stat(path).st_uid for path in self.files(store)},
+                                     {self.OWNER})
+                dump = subprocess.run([os.path.join(BUILD, "tests", "store_dump"), store],
+                                      stdout=subprocess.PIPE, text=True, check=True).stdout
+                with open(archive.replace(".tar.gz", ".txt")) as expected:
+                    self.assertEqual(dump, expected.read())
+
+    def test_what_is_no_store_stays_as_it_is(self):
+        self.assertIn("not found", self.ctl("--check", self.directory.name, status=1))
+        self.assertIn("not found", self.ctl(self.directory.name, status=1))
+        self.assertEqual(os.listdir(self.directory.name), [])
+        self.ctl("--force", status=2)
+        self.ctl("one", "two", status=2)
+
+    def test_a_running_suite(self):
+        with Suite() as suite:
+            suite.deliver(suite.alice, "Subject: x\n\ny\n")
+            for words in (("--check",), ()):
+                told = suite.ctl("store", "upgrade", *words)
+                self.assertEqual(told["state"], "current")
+                self.assertEqual(told["format"], suite.ctl("store", "stat")["format"])
+                self.assertTrue(told["store"].startswith(suite.directory))
+            text = suite.ctl("store", "upgrade", "--check", json_wanted=False)
+            self.assertIn("state: current", text)
 
 
 if __name__ == "__main__":

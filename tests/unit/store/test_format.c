@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/store/index.h"
+#include "common/store/upgrade_check.h"
 #include "tests/unit/store/dump.h"
 #include "tests/unit/store/fixture.h"
 
@@ -230,12 +231,61 @@ old_store_use(struct fixture *f)
 	fixture_verify(f);
 }
 
+/* The checksum of names and bytes of all files; what says only who has it open is left out. */
+static crypto_generichash_state tree_state;
+
+static int
+entry_add(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+	static uint8_t bytes[64 * 1024];
+	const char *name = path + walk->base;
+	size_t len;
+
+	(void)status;
+	if (kind != FTW_F || strcmp(name, "lock.mdb") == 0 || strcmp(name, "writer.lock") == 0)
+		return 0;
+	crypto_generichash_update(&tree_state, (const uint8_t *)name, strlen(name));
+	FILE *in = fopen(path, "r");
+	must(in != NULL);
+	while ((len = fread(bytes, 1, sizeof(bytes), in)) > 0)
+		crypto_generichash_update(&tree_state, bytes, len);
+	must(fclose(in) == 0);
+	return 0;
+}
+
+static void
+tree_checksum(const char *dir, uint8_t checksum[static 32])
+{
+	crypto_generichash_init(&tree_state, NULL, 0, 32);
+	/* Not in order, but the same one each time for the same directory. */
+	must(nftw(dir, entry_add, 16, FTW_PHYS) == 0);
+	crypto_generichash_final(&tree_state, checksum, 32);
+}
+
+/* The look beforehand tells what opening does, and does nothing. */
+static void
+check_expect(const struct fixture *f, bool is_old)
+{
+	struct upgrade_check check;
+	uint8_t before[32], after[32];
+
+	tree_checksum(f->dir, before);
+	ck_assert_ok(store_upgrade_check(f->dir, &check));
+	ck_assert_uint_eq(check.from, check.format);
+	ck_assert(check.format == STORE_FORMAT || is_old);
+	/* 39 messages, and 4 that were expunged. */
+	ck_assert_uint_eq(check.records, check.format == STORE_FORMAT ? 0 : 43);
+	tree_checksum(f->dir, after);
+	must(memcmp(before, after, sizeof(before)) == 0);
+}
+
 static void
 old_store_test(const char *archive)
 {
 	struct fixture f;
 
 	old_store_unpack(&f, archive);
+	check_expect(&f, true);
 	old_store_open(&f);
 	fixture_verify(&f);
 	dump_expect(&f, archive);
@@ -250,6 +300,9 @@ old_store_test(const char *archive)
 	texts_compare("opened again", after, before);
 	free(before);
 	free(after);
+	writer_close(f.writer);
+	f.writer = NULL;
+	check_expect(&f, false);
 	fixture_close(&f);
 }
 
@@ -298,37 +351,6 @@ START_TEST(a_crash_of_the_old_program_is_made_good)
 }
 END_TEST
 
-/* The checksum of names and bytes of all files; what says only who has it open is left out. */
-static crypto_generichash_state tree_state;
-
-static int
-entry_add(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-	static uint8_t bytes[64 * 1024];
-	const char *name = path + walk->base;
-	size_t len;
-
-	(void)status;
-	if (kind != FTW_F || strcmp(name, "lock.mdb") == 0 || strcmp(name, "writer.lock") == 0)
-		return 0;
-	crypto_generichash_update(&tree_state, (const uint8_t *)name, strlen(name));
-	FILE *in = fopen(path, "r");
-	must(in != NULL);
-	while ((len = fread(bytes, 1, sizeof(bytes), in)) > 0)
-		crypto_generichash_update(&tree_state, bytes, len);
-	must(fclose(in) == 0);
-	return 0;
-}
-
-static void
-tree_checksum(const char *dir, uint8_t checksum[static 32])
-{
-	crypto_generichash_init(&tree_state, NULL, 0, 32);
-	/* Not in order, but the same one each time for the same directory. */
-	must(nftw(dir, entry_add, 16, FTW_PHYS) == 0);
-	crypto_generichash_final(&tree_state, checksum, 32);
-}
-
 static void
 format_set(struct fixture *f, uint64_t format)
 {
@@ -349,6 +371,7 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
 {
 	struct fixture f = {0};
 	struct store_reader *reader = NULL;
+	struct upgrade_check check;
 	uint8_t before[32], after[32];
 
 	fixture_open(&f);
@@ -363,6 +386,8 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
 		fault = reader_begin(reader);
 	ck_assert_fault(fault, FAULT_UNSUPPORTED);
 	reader_close(reader);
+	ck_assert_fault(store_upgrade_check(f.dir, &check), FAULT_UNSUPPORTED);
+	ck_assert_uint_eq(check.format, STORE_FORMAT + 1);
 	tree_checksum(f.dir, after);
 	must(memcmp(before, after, sizeof(before)) == 0);
 	/* It was the number alone. */
