@@ -30,6 +30,7 @@ struct authd {
 	struct scram_logins *scram;
 	struct keys *keys;
 	struct event *keys_timer;
+	struct event *sweep_timer; /* of the memory of logins */
 	bool keys_listed; /* a KEY_FILE has come in the round that runs */
 	uint64_t signatures;
 	uint64_t look_ups;
@@ -67,12 +68,18 @@ typedef void control_run(const struct control_request *);
 control_run control_domain_add, control_domain_list, control_domain_show, control_domain_remove,
 	control_domain_catchall;
 control_run control_account_add, control_account_list, control_account_show, control_account_passwd,
-	control_account_disable, control_account_enable, control_account_remove;
+	control_account_disable, control_account_enable, control_account_remove,
+	control_account_encrypt, control_account_recovery, control_account_decrypt;
 control_run control_alias_add, control_alias_list, control_alias_remove;
 control_run control_auth_blocks, control_auth_unblock;
 control_run control_status;
 
 /* Ends a command with the directory's word on it. */
 void control_finish(const struct control_request *, enum fault);
+/* The same for a look-up of the account in argument 0. */
+void control_finish_account(const struct control_request *, enum fault);
+/* Answers with the account in argument 0 as it is now; a recovery key that is to be shown, or NULL.
+ */
+void control_account_reply(const struct control_request *, const char *recovery_key);
 
 #endif

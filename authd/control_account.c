@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * mailctl's commands about accounts.  A new password is hashed by the pool; the answer follows
- * when the account is on disk.
- */
+/* mailctl's commands about accounts, those that need no password. */
 #include <jansson.h>
 #include <stdlib.h>
 #include "authd/authd.h"
@@ -26,13 +23,19 @@ control_json_id(uint64_t id)
 	return json_string(id_format(id, text));
 }
 
+static const char *
+encryption_text(const struct account_key_record *key)
+{
+	return !key->exists ? "off" : key->seals ? "on" : "old mail only";
+}
+
 static json_t *
 account_json(uint64_t id, const struct account_record *r)
 {
-	return json_pack("{s:o, s:o, s:b, s:o, s:o}", "address", control_json_text(r->address),
-		"id", control_json_id(id), "enabled", (int)!r->disabled, "created",
-		control_json_time(r->created_at), "password_set",
-		control_json_time(r->password_at));
+	return json_pack("{s:o, s:o, s:b, s:s, s:o, s:o}", "address", control_json_text(r->address),
+		"id", control_json_id(id), "enabled", (int)!r->disabled, "encryption",
+		encryption_text(&r->key), "created", control_json_time(r->created_at),
+		"password_set", control_json_time(r->password_at));
 }
 
 static void
@@ -56,27 +59,38 @@ control_account_list(const struct control_request *r)
 	control_finish(r, fault);
 }
 
-/* Answers with the account as it is now. */
-static void
-reply_account(struct authd *a, struct ipc_origin origin, struct slice address)
+void
+control_account_reply(const struct control_request *r, const char *recovery_key)
 {
 	struct arena arena;
 	struct account account;
+	json_t *json;
 
 	arena_init(&arena, DIRECTORY_ARENA);
-	enum fault fault = directory_find_account(a->directory, address, &arena, &account);
-	if (fault == FAULT_OK)
-		control_reply(origin, account_json(account.id, &account.record));
-	else
-		daemon_control_done(origin, fault,
-			fault == FAULT_NO_SUCH_USER ? "no such account" : fault_text(fault));
+	enum fault fault =
+		directory_find_account(r->authd->directory, r->arguments[0], &arena, &account);
+	if (fault == FAULT_OK) {
+		json = account_json(account.id, &account.record);
+		if (recovery_key != NULL)
+			json_object_set_new(json, "recovery_key", json_string(recovery_key));
+		control_reply(r->origin, json);
+	} else {
+		control_finish_account(r, fault);
+	}
 	arena_clear(&arena);
+}
+
+void
+control_finish_account(const struct control_request *r, enum fault fault)
+{
+	daemon_control_done(r->origin, fault,
+		fault == FAULT_NO_SUCH_USER ? "no such account" : fault_text(fault));
 }
 
 void
 control_account_show(const struct control_request *r)
 {
-	reply_account(r->authd, r->origin, r->arguments[0]);
+	control_account_reply(r, NULL);
 }
 
 static void
@@ -87,7 +101,7 @@ set_disabled(const struct control_request *r, bool disabled)
 	if (fault != FAULT_OK)
 		control_finish(r, fault);
 	else
-		reply_account(r->authd, r->origin, r->arguments[0]);
+		control_account_reply(r, NULL);
 }
 
 void
@@ -108,104 +122,23 @@ control_account_remove(const struct control_request *r)
 	uint64_t id;
 	enum fault fault = directory_remove_account(r->authd->directory, r->arguments[0], &id);
 
-	if (fault != FAULT_OK)
+	if (fault != FAULT_OK) {
 		control_finish(r, fault);
-	else
-		control_reply(r->origin,
-			json_pack("{s:o, s:o}", "address", control_json_text(r->arguments[0]), "id",
-				control_json_id(id)));
-}
-
-/* An account whose password is being hashed. */
-struct new_password {
-	struct authd *authd;
-	struct ipc_origin origin;
-	bool is_new_account;
-	char *address;
-};
-
-static void
-on_made(void *arg, const struct password_answer *made)
-{
-	struct new_password *n = arg;
-	struct directory *d = n->authd->directory;
-	struct slice address = slice_text(n->address);
-	struct control_request r = {.authd = n->authd, .origin = n->origin};
-	enum fault fault = made->fault;
-	uint64_t id;
-
-	if (fault != FAULT_OK) {
-		daemon_control_done(n->origin, fault, "the password could not be hashed");
-	} else {
-		struct password_record record = {slice_text(made->hash), made->scram};
-		/* Things may have changed meanwhile: every rule is looked at again. */
-		fault = n->is_new_account ? directory_add_account(d, address, &record, &id)
-					  : directory_set_password(d, address, &record);
-		if (fault == FAULT_OK)
-			reply_account(n->authd, n->origin, address);
-		else
-			control_finish(&r, fault);
+		return;
 	}
-	free(n->address);
-	free(n);
-}
-
-static enum fault
-start_hashing(const struct control_request *r, const struct secret *password, bool is_new_account)
-{
-	struct new_password *n = malloc(sizeof *n);
-	enum fault fault = FAULT_NOMEM;
-
-	if (n == NULL)
-		return fault;
-	*n = (struct new_password){r->authd, r->origin, is_new_account, slice_dup(r->arguments[0])};
-	if (n->address != NULL)
-		fault = password_make(r->authd->pool, password, on_made, n);
-	if (fault != FAULT_OK) {
-		free(n->address);
-		free(n);
-	}
-	return fault;
-}
-
-static void
-set_password(const struct control_request *r, bool is_new_account)
-{
-	struct secret password;
-	const char *why = NULL;
-	enum fault fault = password_prepare_new(r->arguments[1], &password, &why);
-
-	if (fault == FAULT_OK)
-		fault = start_hashing(r, &password, is_new_account);
-	secret_clear(&password);
-	if (fault != FAULT_OK)
-		daemon_control_done(r->origin, fault, why != NULL ? why : fault_text(fault));
+	login_memory_forget_keys(r->authd->memory, id);
+	control_reply(r->origin,
+		json_pack("{s:o, s:o}", "address", control_json_text(r->arguments[0]), "id",
+			control_json_id(id)));
 }
 
 void
-control_account_add(const struct control_request *r)
+control_account_decrypt(const struct control_request *r)
 {
-	enum fault fault = directory_check_new_account(r->authd->directory, r->arguments[0]);
+	enum fault fault = directory_stop_sealing(r->authd->directory, r->arguments[0]);
 
 	if (fault != FAULT_OK)
 		control_finish(r, fault);
 	else
-		set_password(r, true);
-}
-
-void
-control_account_passwd(const struct control_request *r)
-{
-	struct arena arena;
-	struct account account;
-
-	arena_init(&arena, DIRECTORY_ARENA);
-	enum fault fault =
-		directory_find_account(r->authd->directory, r->arguments[0], &arena, &account);
-	arena_clear(&arena);
-	if (fault == FAULT_OK)
-		set_password(r, false);
-	else
-		daemon_control_done(r->origin, fault,
-			fault == FAULT_NO_SUCH_USER ? "no such account" : fault_text(fault));
+		control_account_reply(r, NULL);
 }

@@ -69,6 +69,7 @@ struct expansion {
 	uint64_t account; /* of an ACCOUNT */
 	struct slice address; /* the account's main address, or the foreign address */
 	struct slice detail; /* of user+detail, in normal form; may be empty */
+	struct slice public_key; /* mail of the ACCOUNT is to be encrypted to it; empty: is not */
 };
 
 struct expansions {
@@ -135,6 +136,13 @@ MUST_USE enum fault directory_set_catch_all(
 struct password_record {
 	struct slice hash;
 	struct scram_verifier scram;
+	/*
+	 * Of an account with a key pair: the pair, wrapped by the new password.  With the pair that
+	 * the account has, only by_password is taken; another pair replaces it, and mail that is
+	 * encrypted to the old one can never be read again, so that has to be said.
+	 */
+	const struct account_key_record *key; /* NULL: none */
+	bool gives_up_mail;
 };
 
 /* May an account of this address be added?  Asked before the password is hashed. */
@@ -142,8 +150,19 @@ MUST_USE enum fault directory_check_new_account(struct directory *, struct slice
 /* id is set with FAULT_OK. */
 MUST_USE enum fault directory_add_account(
 	struct directory *, struct slice address, const struct password_record *, uint64_t *id);
+/* FAULT_DENIED: the account has a key pair, and the record would lose it without saying so. */
 MUST_USE enum fault directory_set_password(
 	struct directory *, struct slice address, const struct password_record *);
+/*
+ * Gives the account a key pair, or the pair that it has another recovery key; new mail is encrypted
+ * from now on.  stored_key: of the password that wraps it.  FAULT_CONFLICT: the password or the
+ * pair has changed since.
+ */
+MUST_USE enum fault directory_set_key(struct directory *, struct slice address,
+	const struct account_key_record *, const uint8_t stored_key[static SCRAM_KEY_LEN]);
+/* New mail stays as it is; the key is kept for what is encrypted.  FAULT_NOT_FOUND without a key.
+ */
+MUST_USE enum fault directory_stop_sealing(struct directory *, struct slice address);
 MUST_USE enum fault directory_set_disabled(struct directory *, struct slice address, bool disabled);
 /* Aliases that name it stay, and pass over it. */
 MUST_USE enum fault directory_remove_account(

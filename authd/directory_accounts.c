@@ -127,14 +127,6 @@ directory_list_accounts(struct directory *d, struct slice only, account_each *ea
 	return fault;
 }
 
-struct account_change {
-	struct address normal;
-	struct slice text; /* the same, as text */
-	const struct password_record *password;
-	bool disabled;
-	uint64_t id; /* result */
-};
-
 /* Refuses an address whose domain is not ours or that is taken. */
 static enum fault
 check_free(struct directory *d, struct kv_txn *txn, const struct account_change *change,
@@ -246,8 +238,8 @@ prepare_change(struct directory *d, struct slice address, struct arena *arena,
 	return FAULT_OK;
 }
 
-static enum fault
-change_account(struct directory *d, struct slice address, directory_change *run,
+enum fault
+directory_change_account(struct directory *d, struct slice address, directory_change *run,
 	struct account_change *change)
 {
 	struct arena arena;
@@ -287,16 +279,15 @@ directory_add_account(struct directory *d, struct slice address,
 	const struct password_record *password, uint64_t *id)
 {
 	struct account_change change = {.password = password};
-	enum fault fault = change_account(d, address, add_account, &change);
+	enum fault fault = directory_change_account(d, address, add_account, &change);
 
 	if (fault == FAULT_OK)
 		*id = change.id;
 	return fault;
 }
 
-/* The record borrows from the map until the next write; saving it reads it before it writes. */
-static enum fault
-load_for_change(struct directory *d, struct kv_txn *txn, struct account_change *change,
+enum fault
+directory_load_for_change(struct directory *d, struct kv_txn *txn, struct account_change *change,
 	struct account_record *r)
 {
 	enum fault fault = load_by_name(txn, &change->normal, &change->id, r);
@@ -305,30 +296,6 @@ load_for_change(struct directory *d, struct kv_txn *txn, struct account_change *
 		return directory_refuse(
 			d, fault, "no such account: %" SLICE_FMT, SLICE_ARG(change->text));
 	return fault;
-}
-
-static enum fault
-set_password(struct directory *d, struct kv_txn *txn, void *arg)
-{
-	struct account_change *change = arg;
-	struct account_record r;
-	enum fault fault = load_for_change(d, txn, change, &r);
-
-	if (fault != FAULT_OK)
-		return fault;
-	r.password_hash = change->password->hash;
-	r.scram = change->password->scram;
-	r.password_at = clock_wall_ms(d->clock);
-	return directory_save_account(txn, change->id, &r);
-}
-
-enum fault
-directory_set_password(
-	struct directory *d, struct slice address, const struct password_record *password)
-{
-	struct account_change change = {.password = password};
-
-	return change_account(d, address, set_password, &change);
 }
 
 struct oldest {
@@ -372,7 +339,7 @@ set_disabled(struct directory *d, struct kv_txn *txn, void *arg)
 	struct account_change *change = arg;
 	struct account_record r, postmaster;
 	struct domain_record domain;
-	enum fault fault = load_for_change(d, txn, change, &r);
+	enum fault fault = directory_load_for_change(d, txn, change, &r);
 
 	if (fault != FAULT_OK)
 		return fault;
@@ -393,7 +360,7 @@ directory_set_disabled(struct directory *d, struct slice address, bool disabled)
 {
 	struct account_change change = {.disabled = disabled};
 
-	return change_account(d, address, set_disabled, &change);
+	return directory_change_account(d, address, set_disabled, &change);
 }
 
 static enum fault
@@ -404,7 +371,7 @@ remove_account(struct directory *d, struct kv_txn *txn, void *arg)
 	struct domain_record domain;
 	struct name_key name;
 	uint8_t key[8];
-	enum fault fault = load_for_change(d, txn, change, &r);
+	enum fault fault = directory_load_for_change(d, txn, change, &r);
 
 	if (fault == FAULT_OK)
 		fault = name_key_set(&name, change->normal.domain, change->normal.local);
@@ -424,7 +391,7 @@ enum fault
 directory_remove_account(struct directory *d, struct slice address, uint64_t *id)
 {
 	struct account_change change = {0};
-	enum fault fault = change_account(d, address, remove_account, &change);
+	enum fault fault = directory_change_account(d, address, remove_account, &change);
 
 	if (fault == FAULT_OK)
 		*id = change.id;

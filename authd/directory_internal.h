@@ -98,6 +98,25 @@ struct expander {
 /* The same as directory_expand, in a transaction of the caller's. */
 MUST_USE enum fault directory_expand_in(
 	const struct expander *, struct slice address, struct expansions *);
+/* A change of one account; what a change does not need stays zero. */
+struct account_change {
+	struct address normal;
+	struct slice text; /* the same, as text */
+	const struct password_record *password;
+	const struct account_key_record *key;
+	const uint8_t *stored_key; /* of the password that wraps the key */
+	bool disabled;
+	uint64_t id; /* result */
+};
+/* Runs the change with normal and text filled in from the address. */
+MUST_USE enum fault directory_change_account(
+	struct directory *, struct slice address, directory_change *, struct account_change *);
+/*
+ * The record that a change begins with; FAULT_NO_SUCH_USER with a reason.  It borrows from the map
+ * until the next write; saving it reads it before it writes.
+ */
+MUST_USE enum fault directory_load_for_change(
+	struct directory *, struct kv_txn *, struct account_change *, struct account_record *);
 /* Forgets the networks of an account. */
 void directory_forget_logins(struct kv_txn *, uint64_t account);
 

@@ -69,12 +69,13 @@ add_target(struct expansion_state *s, const struct expansion *e)
 
 	if (has_target(s->found, e))
 		return FAULT_OK;
-	s->bytes += e->address.len + e->detail.len + 32;
+	s->bytes += e->address.len + e->detail.len + e->public_key.len + 32;
 	if (s->found->count == DIRECTORY_EXPANSION_MAX || s->bytes > DIRECTORY_EXPANSION_BYTES)
 		return FAULT_TOO_MANY;
 	*at = *e;
 	if (!arena_copy(arena, e->address, &at->address) ||
-		!arena_copy(arena, e->detail, &at->detail))
+		!arena_copy(arena, e->detail, &at->detail) ||
+		!arena_copy(arena, e->public_key, &at->public_key))
 		return FAULT_BUDGET;
 	s->found->count++;
 	return FAULT_OK;
@@ -94,7 +95,10 @@ add_account(struct expansion_state *s, uint64_t id, struct slice detail)
 		miss(s, FAULT_ACCOUNT_DISABLED);
 		return FAULT_OK;
 	}
-	return add_target(s, &(struct expansion){EXPANSION_ACCOUNT, id, r.address, detail});
+	struct expansion e = {EXPANSION_ACCOUNT, id, r.address, detail, SLICE("")};
+	if (r.key.seals)
+		e.public_key = slice_make(r.key.public_key, sizeof r.key.public_key);
+	return add_target(s, &e);
 }
 
 /* A foreign address keeps its local part as it is; only for comparing is the domain folded. */

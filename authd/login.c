@@ -252,32 +252,18 @@ login_fail(struct logins *l, const struct guard_who *who, login_done *done, void
 
 /* The password was right; the account may have changed while it was hashed. */
 static void
-answer_right(struct logins *l, uint64_t id, struct waiter *waiters)
+answer_right(struct logins *l, const struct login_result *result, struct waiter *waiters)
 {
-	struct arena arena;
-	struct account account;
-	struct login_result result = {.address = SLICE("")};
 	struct waiter *next;
 
-	arena_init(&arena, DIRECTORY_ARENA);
-	result.fault = directory_get_account(l->parts.directory, id, &arena, &account);
-	if (result.fault == FAULT_NO_SUCH_USER)
-		result.fault = FAULT_AUTH_FAILED;
-	else if (result.fault == FAULT_OK && account.record.disabled)
-		result.fault = FAULT_ACCOUNT_DISABLED;
-	if (result.fault == FAULT_OK) {
-		result.account = id;
-		result.address = account.record.address;
-	}
 	for (struct waiter *w = waiters; w != NULL; w = next) {
 		next = w->next;
-		if (result.fault == FAULT_OK) {
+		if (result->fault == FAULT_OK) {
 			l->counters.right++;
-			login_note(l, id, &w->who);
+			login_note(l, result->account, &w->who);
 		}
-		answer(w, &result);
+		answer(w, result);
 	}
-	arena_clear(&arena);
 }
 
 static void
@@ -304,6 +290,24 @@ unlink_attempt(struct attempt *a)
 	*at = a->next;
 }
 
+/* The password of the attempt was right. */
+static void
+accept_attempt(struct attempt *a, const struct password_answer *got)
+{
+	struct logins *l = a->logins;
+	struct login_claim claim = {
+		.account = a->account, .client_key = got->has_client_key ? got->client_key : NULL};
+	struct login_opened opened;
+
+	login_open(l, &claim, &opened);
+	if (opened.result.private_key.len > 0)
+		login_memory_add_key(l->parts.memory, &a->tag, a->account, opened.key.private_key);
+	else
+		login_memory_add(l->parts.memory, &a->tag, LOGIN_RIGHT);
+	answer_right(l, &opened.result, a->waiters);
+	login_opened_clear(&opened);
+}
+
 static void
 on_hashed(void *arg, const struct password_answer *got)
 {
@@ -313,12 +317,10 @@ on_hashed(void *arg, const struct password_answer *got)
 	unlink_attempt(a);
 	if (got->fault != FAULT_AUTH_FAILED)
 		guard_refund(l->parts.guard, &a->charged);
-	if (got->fault == FAULT_OK)
-		login_memory_add(l->parts.memory, &a->tag, LOGIN_RIGHT);
-	else if (got->fault == FAULT_AUTH_FAILED)
+	if (got->fault == FAULT_AUTH_FAILED)
 		login_memory_add(l->parts.memory, &a->tag, LOGIN_WRONG);
 	if (got->fault == FAULT_OK)
-		answer_right(l, a->account, a->waiters);
+		accept_attempt(a, got);
 	else
 		answer_all(a->waiters, got->fault);
 	free(a);
@@ -360,8 +362,13 @@ start_attempt(struct logins *l, const struct login_subject *subject, const struc
 
 	if (a == NULL)
 		return FAULT_NOMEM;
-	struct slice hash = subject->exists ? subject->account.record.password_hash : SLICE("");
-	enum fault fault = password_verify(l->parts.pool, hash, password, on_hashed, a);
+	const struct account_record *record = &subject->account.record;
+	struct password_check check = {.hash = SLICE("")};
+	if (subject->exists)
+		check.hash = record->password_hash;
+	if (subject->exists && record->key.exists)
+		check.scram = &record->scram;
+	enum fault fault = password_verify(l->parts.pool, &check, password, on_hashed, a);
 	if (fault != FAULT_OK) {
 		free(a);
 		return fault;
@@ -393,6 +400,27 @@ check_by_hash(struct waiter *w, const struct login_subject *subject, const struc
 	a->waiters = w;
 }
 
+/* False when the login has to be checked again, because the key pair is not remembered with it. */
+static bool
+answer_remembered(
+	struct waiter *w, const struct login_subject *subject, const struct login_tag *tag)
+{
+	struct logins *l = w->logins;
+	struct login_claim claim = {.account = subject->account.id};
+	struct login_opened opened;
+	uint8_t key[LOGIN_KEY_LEN];
+
+	if (login_memory_key(l->parts.memory, tag, key))
+		claim.private_key = key;
+	else if (subject->account.record.key.exists)
+		return false;
+	login_open(l, &claim, &opened);
+	secret_wipe(key, sizeof key);
+	answer_right(l, &opened.result, w);
+	login_opened_clear(&opened);
+	return true;
+}
+
 static void
 check_password(struct waiter *w, const struct login_subject *subject, const struct secret *password)
 {
@@ -404,11 +432,13 @@ check_password(struct waiter *w, const struct login_subject *subject, const stru
 
 	login_memory_tag(l->parts.memory, &try, &tag);
 	enum login_outcome outcome = login_memory_find(l->parts.memory, &tag);
+	if (outcome == LOGIN_RIGHT && !answer_remembered(w, subject, &tag))
+		outcome = LOGIN_UNKNOWN;
 	if (outcome != LOGIN_UNKNOWN)
 		l->counters.remembered++;
 	if (outcome == LOGIN_RIGHT)
-		answer_right(l, subject->account.id, w);
-	else if (outcome == LOGIN_WRONG)
+		return;
+	if (outcome == LOGIN_WRONG)
 		fail_waiter(w);
 	else
 		check_by_hash(w, subject, &tag, password);

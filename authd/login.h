@@ -76,8 +76,31 @@ struct login_result {
 	enum fault fault; /* OK, AUTH_FAILED, AUTH_SLOWED, ACCOUNT_DISABLED, BUSY, ... */
 	uint64_t account;
 	struct slice address;
+	struct slice public_key; /* new mail is to be encrypted to it; empty: it is not */
+	struct slice private_key; /* of an account that has a key pair; gone after the call */
 };
 typedef void login_done(void *arg, const struct login_result *);
+
+/* A right login, and what it has brought along to open the account's key pair. */
+struct login_claim {
+	uint64_t account;
+	const uint8_t *client_key; /* SCRAM's; NULL: none */
+	const uint8_t *private_key; /* opened before; NULL: none */
+	const uint8_t *stored_key; /* what the proof was checked against; NULL: nothing */
+};
+/* The answer to it; owns what the result points to. */
+struct login_opened {
+	struct login_result result;
+	struct arena arena;
+	struct account_key key;
+	uint8_t public_key[ACCOUNT_KEY_LEN];
+};
+/*
+ * Looks at the account as it is now: AUTH_FAILED (it is gone, or has another password),
+ * ACCOUNT_DISABLED, BUSY (its key pair is newer than the claim).  To be cleared in any case.
+ */
+void login_open(struct logins *, const struct login_claim *, struct login_opened *);
+void login_opened_clear(struct login_opened *);
 
 /* Calls done once: from inside, or later from the event loop. */
 void login_plain(struct logins *, const struct login_request *, login_done *, void *arg);

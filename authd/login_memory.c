@@ -13,13 +13,23 @@ enum { WAYS = 8, BUCKETS = LOGIN_MEMORY_ENTRIES / WAYS };
 struct entry {
 	struct login_tag tag;
 	enum login_outcome outcome;
+	uint32_t slot; /* of its key, plus 1; 0: none */
 	int64_t expires_at; /* mono */
+};
+
+/* Whose a key is.  Slots are given in turn, and all live equally long: the oldest goes first. */
+struct slot {
+	struct entry *entry; /* NULL: the slot is free */
+	uint64_t account;
 };
 
 struct login_memory {
 	const struct clock *clock;
 	int64_t lifetime_ms;
 	uint8_t key[crypto_generichash_KEYBYTES];
+	uint8_t *keys; /* sodium_malloc: locked, not dumped; NULL before the first */
+	struct slot slots[LOGIN_MEMORY_KEYS];
+	size_t next_slot;
 	struct entry entries[LOGIN_MEMORY_ENTRIES];
 };
 
@@ -45,6 +55,7 @@ login_memory_free(struct login_memory *m)
 	if (m == NULL)
 		return;
 	secret_wipe(m->key, sizeof m->key);
+	sodium_free(m->keys); /* wipes */
 	free(m);
 }
 
@@ -92,16 +103,41 @@ is_of(const struct entry *e, const struct login_tag *tag)
 		sodium_memcmp(e->tag.bytes, tag->bytes, sizeof tag->bytes) == 0;
 }
 
-enum login_outcome
-login_memory_find(struct login_memory *m, const struct login_tag *tag)
+static struct entry *
+find_entry(struct login_memory *m, const struct login_tag *tag)
 {
 	struct entry *bucket = bucket_of(m, tag);
 	int64_t now = clock_mono_ms(m->clock);
 
 	for (size_t i = 0; i < WAYS; i++)
 		if (is_of(&bucket[i], tag) && bucket[i].expires_at > now)
-			return bucket[i].outcome;
-	return LOGIN_UNKNOWN;
+			return &bucket[i];
+	return NULL;
+}
+
+static uint8_t *
+key_of(struct login_memory *m, size_t slot)
+{
+	return m->keys + slot * LOGIN_KEY_LEN;
+}
+
+/* The entry is free, and its key is wiped. */
+static void
+forget(struct login_memory *m, struct entry *e)
+{
+	if (e->slot != 0) {
+		secret_wipe(key_of(m, e->slot - 1), LOGIN_KEY_LEN);
+		m->slots[e->slot - 1] = (struct slot){NULL, 0};
+	}
+	*e = (struct entry){.outcome = LOGIN_UNKNOWN};
+}
+
+enum login_outcome
+login_memory_find(struct login_memory *m, const struct login_tag *tag)
+{
+	const struct entry *e = find_entry(m, tag);
+
+	return e != NULL ? e->outcome : LOGIN_UNKNOWN;
 }
 
 /* What an entry is worth: right ones most, so that a flood of guesses only evicts guesses. */
@@ -130,8 +166,71 @@ login_memory_add(struct login_memory *m, const struct login_tag *tag, enum login
 		if (less < 0 || (less == 0 && bucket[i].expires_at < e->expires_at))
 			e = &bucket[i];
 	}
-	if (outcome == LOGIN_RIGHT || worth(e, now) < 2)
-		*e = (struct entry){*tag, outcome, now + m->lifetime_ms};
+	if (outcome == LOGIN_RIGHT || worth(e, now) < 2) {
+		forget(m, e);
+		*e = (struct entry){*tag, outcome, 0, now + m->lifetime_ms};
+	}
+}
+
+static bool
+has_room_for_keys(struct login_memory *m)
+{
+	/* Free when it has been called before; sodium_malloc relies on it. */
+	if (m->keys == NULL && sodium_init() >= 0)
+		m->keys = sodium_malloc((size_t)LOGIN_MEMORY_KEYS * LOGIN_KEY_LEN);
+	return m->keys != NULL;
+}
+
+void
+login_memory_add_key(struct login_memory *m, const struct login_tag *tag, uint64_t account,
+	const uint8_t key[static LOGIN_KEY_LEN])
+{
+	size_t slot = m->next_slot;
+	struct entry *e;
+
+	login_memory_sweep(m);
+	if (!has_room_for_keys(m))
+		return;
+	login_memory_add(m, tag, LOGIN_RIGHT);
+	e = find_entry(m, tag);
+	if (e == NULL)
+		return;
+	if (m->slots[slot].entry != NULL)
+		forget(m, m->slots[slot].entry);
+	m->slots[slot] = (struct slot){e, account};
+	memcpy(key_of(m, slot), key, LOGIN_KEY_LEN);
+	e->slot = (uint32_t)slot + 1;
+	m->next_slot = (slot + 1) % LOGIN_MEMORY_KEYS;
+}
+
+bool
+login_memory_key(
+	struct login_memory *m, const struct login_tag *tag, uint8_t key[static LOGIN_KEY_LEN])
+{
+	const struct entry *e = find_entry(m, tag);
+
+	if (e == NULL || e->slot == 0)
+		return false;
+	memcpy(key, key_of(m, e->slot - 1), LOGIN_KEY_LEN);
+	return true;
+}
+
+void
+login_memory_forget_keys(struct login_memory *m, uint64_t account)
+{
+	for (size_t i = 0; i < LOGIN_MEMORY_KEYS; i++)
+		if (m->slots[i].entry != NULL && m->slots[i].account == account)
+			forget(m, m->slots[i].entry);
+}
+
+void
+login_memory_sweep(struct login_memory *m)
+{
+	int64_t now = clock_mono_ms(m->clock);
+
+	for (size_t i = 0; i < LOGIN_MEMORY_KEYS; i++)
+		if (m->slots[i].entry != NULL && m->slots[i].entry->expires_at <= now)
+			forget(m, m->slots[i].entry);
 }
 
 void
@@ -139,5 +238,5 @@ login_memory_clear(struct login_memory *m)
 {
 	for (size_t i = 0; i < LOGIN_MEMORY_ENTRIES; i++)
 		if (m->entries[i].outcome != LOGIN_UNKNOWN)
-			m->entries[i] = (struct entry){0};
+			forget(m, &m->entries[i]);
 }

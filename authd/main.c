@@ -5,6 +5,8 @@
 #include "authd/authd.h"
 #include "common/base/log.h"
 
+enum { SWEEP_S = 10 };
+
 static struct password_cost
 cost_of(const struct settings *settings)
 {
@@ -49,6 +51,28 @@ open_logins(struct authd *a, const struct settings *settings)
 	return fault == FAULT_OK ? scram_logins_new(a->logins, &entropy_system, &a->scram) : fault;
 }
 
+/* An opened key is gone soon after its login has expired, also when nobody logs in. */
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct authd *a = arg;
+
+	(void)fd;
+	(void)what;
+	login_memory_sweep(a->memory);
+}
+
+static enum fault
+watch_memory(struct authd *a)
+{
+	const struct timeval often = {.tv_sec = SWEEP_S};
+
+	a->sweep_timer = event_new(daemon_base(a->daemon), -1, EV_PERSIST, on_sweep, a);
+	if (a->sweep_timer == NULL || evtimer_add(a->sweep_timer, &often) != 0)
+		return FAULT_NOMEM;
+	return FAULT_OK;
+}
+
 static enum fault
 open_authd(struct daemon *daemon, void *state)
 {
@@ -58,6 +82,8 @@ open_authd(struct daemon *daemon, void *state)
 
 	if (fault == FAULT_OK)
 		fault = open_logins(a, settings);
+	if (fault == FAULT_OK)
+		fault = watch_memory(a);
 	if (fault == FAULT_OK)
 		fault = keys_out_watch(a);
 	if (fault == FAULT_OK)
@@ -97,6 +123,8 @@ close_authd(struct daemon *daemon, void *state)
 
 	(void)daemon;
 	password_pool_free(a->pool);
+	if (a->sweep_timer != NULL)
+		event_free(a->sweep_timer);
 	scram_logins_free(a->scram);
 	logins_free(a->logins);
 	login_memory_free(a->memory);

@@ -16,6 +16,7 @@ copy_targets(const struct expansions *found, struct arena *arena, struct ipc_exp
 			.account = e->account,
 			.address = e->address,
 			.detail = e->detail,
+			.public_key = e->public_key,
 		};
 	}
 	answer->target_count = (uint32_t)found->count;

@@ -10,13 +10,30 @@
 /* A question whose answer comes later. */
 struct question {
 	struct ipc_origin origin;
+	bool reads_mail; /* the asker: only such a process gets keys */
 };
+
+/* By the link, not by what the message says of itself. */
+static struct question
+question_of(struct ipc_link *link, const struct ipc_message *message)
+{
+	enum process asker = ipc_link_process(link);
+
+	return (struct question){
+		ipc_origin_of(link, message), asker == PROCESS_IMAPD || asker == PROCESS_POP3D};
+}
 
 static void
 on_login(void *arg, const struct login_result *result)
 {
 	struct question *q = arg;
-	struct ipc_auth_result answer = {(uint32_t)result->fault, result->account, result->address};
+	struct ipc_auth_result answer = {
+		.fault = (uint32_t)result->fault,
+		.account = result->account,
+		.address = result->address,
+		.public_key = q->reads_mail ? result->public_key : SLICE(""),
+		.private_key = q->reads_mail ? result->private_key : SLICE(""),
+	};
 
 	ipc_answer_AUTH_RESULT(q->origin, &answer, -1);
 	free(q);
@@ -37,7 +54,7 @@ on_auth_plain(
 		ipc_answer_AUTH_RESULT(ipc_origin_of(link, message), &answer, -1);
 		return;
 	}
-	q->origin = ipc_origin_of(link, message);
+	*q = question_of(link, message);
 	login_plain(a->logins, &request, on_login, q);
 }
 
@@ -64,7 +81,13 @@ on_scram_done(void *arg, const struct login_result *result, struct slice message
 {
 	struct question *q = arg;
 	struct ipc_scram_result answer = {
-		(uint32_t)result->fault, result->account, result->address, message};
+		.fault = (uint32_t)result->fault,
+		.account = result->account,
+		.address = result->address,
+		.message = message,
+		.public_key = q->reads_mail ? result->public_key : SLICE(""),
+		.private_key = q->reads_mail ? result->private_key : SLICE(""),
+	};
 
 	ipc_answer_SCRAM_RESULT(q->origin, &answer, -1);
 	free(q);
@@ -85,7 +108,7 @@ on_scram_finish(
 		ipc_answer_SCRAM_RESULT(ipc_origin_of(link, message), &answer, -1);
 		return;
 	}
-	q->origin = ipc_origin_of(link, message);
+	*q = question_of(link, message);
 	scram_login_finish(a->scram, &request, on_scram_done, q);
 }
 

@@ -20,7 +20,7 @@ enum job_kind { JOB_VERIFY, JOB_MAKE };
 struct job {
 	struct job *next;
 	enum job_kind kind;
-	bool unknown_user;
+	bool unknown_user, wants_key;
 	char hash[PASSWORD_HASH_SIZE];
 	struct secret password;
 	struct password_cost cost;
@@ -92,6 +92,16 @@ make_hash(struct job *job)
 		: FAULT_NOMEM;
 }
 
+static void
+derive_key(struct job *job)
+{
+	struct password_answer *answer = &job->answer;
+
+	answer->fault = scram_verifier_derive_key(
+		&answer->scram, secret_slice(&job->password), answer->client_key);
+	answer->has_client_key = answer->fault == FAULT_OK;
+}
+
 /* In a thread. */
 static void
 run_job(struct job *job)
@@ -102,8 +112,7 @@ run_job(struct job *job)
 		answer->fault = make_hash(job);
 		answer->hash = job->hash;
 		if (answer->fault == FAULT_OK)
-			answer->fault =
-				scram_verifier_derive(&answer->scram, secret_slice(&job->password));
+			derive_key(job);
 	} else if (job->unknown_user) {
 		/* The work of a check, so that time does not tell who exists. */
 		(void)make_hash(job);
@@ -113,6 +122,8 @@ run_job(struct job *job)
 					job->hash, job->password.bytes, job->password.len) == 0
 			? FAULT_OK
 			: FAULT_AUTH_FAILED;
+		if (answer->fault == FAULT_OK && job->wants_key)
+			derive_key(job);
 	}
 	secret_clear(&job->password);
 }
@@ -303,9 +314,10 @@ make_job(struct password_pool *pool, enum job_kind kind, const struct secret *pa
 }
 
 enum fault
-password_verify(struct password_pool *pool, struct slice hash, const struct secret *password,
-	password_done *done, void *arg)
+password_verify(struct password_pool *pool, const struct password_check *check,
+	const struct secret *password, password_done *done, void *arg)
 {
+	struct slice hash = check->hash;
 	struct job *job;
 
 	if (hash.len >= PASSWORD_HASH_SIZE)
@@ -316,6 +328,9 @@ password_verify(struct password_pool *pool, struct slice hash, const struct secr
 	job->unknown_user = hash.len == 0;
 	if (hash.len > 0)
 		memcpy(job->hash, hash.data, hash.len);
+	job->wants_key = check->scram != NULL;
+	if (job->wants_key)
+		job->answer.scram = *check->scram;
 	job->done = done;
 	job->arg = arg;
 	return queue_job(pool, job);

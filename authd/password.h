@@ -39,6 +39,8 @@ struct password_answer {
 	enum fault fault; /* verify: OK or AUTH_FAILED; also NOMEM, BUSY (the pool ends) */
 	const char *hash; /* of a made one: PASSWORD_HASH_SIZE bytes, NUL-terminated */
 	struct scram_verifier scram; /* of a made one */
+	bool has_client_key;
+	uint8_t client_key[SCRAM_KEY_LEN]; /* of SCRAM; wiped with the job */
 };
 
 typedef void password_done(void *arg, const struct password_answer *);
@@ -53,14 +55,21 @@ void password_pool_free(struct password_pool *);
 void password_pool_set_cost(struct password_pool *, const struct password_cost *);
 unsigned password_pool_waiting(const struct password_pool *);
 
+/* What a password is checked against. */
+struct password_check {
+	struct slice hash; /* empty: an unknown user; costs the same and fails */
+	/* Wanted with a right password: the ClientKey that belongs to this verifier.  NULL: none.
+	 */
+	const struct scram_verifier *scram;
+};
+
 /*
- * Checks a prepared password against a stored hash.  hash empty: an unknown user; costs the same
- * and fails.  FAULT_BUSY: the queue is full, and done is not called.  Else done is called once,
- * from the event loop.
+ * Checks a prepared password.  FAULT_BUSY: the queue is full, and done is not called.  Else done is
+ * called once, from the event loop.
  */
-MUST_USE enum fault password_verify(struct password_pool *, struct slice hash,
+MUST_USE enum fault password_verify(struct password_pool *, const struct password_check *,
 	const struct secret *password, password_done *, void *arg);
-/* Makes the hash and the SCRAM verifier of a prepared password. */
+/* Makes the hash, the SCRAM verifier and its ClientKey of a prepared password. */
 MUST_USE enum fault password_make(
 	struct password_pool *, const struct secret *password, password_done *, void *arg);
 

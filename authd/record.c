@@ -7,7 +7,7 @@
 
 #include "common/base/bytes.h"
 
-enum { ACCOUNT_DISABLED = 1 }; /* bits of an account's flags */
+enum { ACCOUNT_DISABLED = 1, ACCOUNT_SEALS = 2 }; /* bits of an account's flags */
 
 static void
 add_text(struct buffer *out, struct slice text)
@@ -93,13 +93,19 @@ take_short_text(struct cursor *c, struct slice *text)
 }
 
 static enum fault
+take_version_to(struct cursor *c, uint8_t newest, uint8_t *version)
+{
+	if (!take_u8(c, version) || *version == 0)
+		return FAULT_DAMAGED;
+	return *version <= newest ? FAULT_OK : FAULT_UNSUPPORTED;
+}
+
+static enum fault
 take_version(struct cursor *c)
 {
 	uint8_t version;
 
-	if (!take_u8(c, &version) || version == 0)
-		return FAULT_DAMAGED;
-	return version == RECORD_VERSION ? FAULT_OK : FAULT_UNSUPPORTED;
+	return take_version_to(c, RECORD_VERSION, &version);
 }
 
 enum fault
@@ -131,8 +137,10 @@ domain_record_decode(struct slice bytes, struct domain_record *r)
 enum fault
 account_record_encode(const struct account_record *r, struct buffer *out)
 {
-	buffer_add_byte(out, RECORD_VERSION);
-	buffer_add_be32(out, r->disabled ? ACCOUNT_DISABLED : 0);
+	buffer_add_byte(out, r->key.exists ? RECORD_VERSION_KEY : RECORD_VERSION);
+	buffer_add_be32(out,
+		(r->disabled ? ACCOUNT_DISABLED : 0) |
+			(r->key.exists && r->key.seals ? ACCOUNT_SEALS : 0));
 	buffer_add_be64(out, (uint64_t)r->created_at);
 	buffer_add_be64(out, (uint64_t)r->password_at);
 	add_text(out, r->address);
@@ -141,6 +149,11 @@ account_record_encode(const struct account_record *r, struct buffer *out)
 	buffer_add(out, r->scram.salt, sizeof r->scram.salt);
 	buffer_add(out, r->scram.stored_key, sizeof r->scram.stored_key);
 	buffer_add(out, r->scram.server_key, sizeof r->scram.server_key);
+	if (r->key.exists) {
+		buffer_add(out, r->key.public_key, sizeof r->key.public_key);
+		buffer_add(out, r->key.by_password, sizeof r->key.by_password);
+		buffer_add(out, r->key.by_recovery, sizeof r->key.by_recovery);
+	}
 	return buffer_fault(out);
 }
 
@@ -153,23 +166,36 @@ take_scram(struct cursor *c, struct scram_verifier *v)
 		take_fixed(c, v->server_key, sizeof v->server_key);
 }
 
+static bool
+take_key(struct cursor *c, struct account_key_record *k)
+{
+	k->exists = true;
+	return take_fixed(c, k->public_key, sizeof k->public_key) &&
+		take_fixed(c, k->by_password, sizeof k->by_password) &&
+		take_fixed(c, k->by_recovery, sizeof k->by_recovery);
+}
+
 enum fault
 account_record_decode(struct slice bytes, struct account_record *r)
 {
 	struct cursor c = cursor_of(bytes);
 	struct account_record got = {0};
-	uint32_t flags;
-	enum fault fault = take_version(&c);
+	uint32_t flags, known = ACCOUNT_DISABLED;
+	uint8_t version = 0;
+	enum fault fault = take_version_to(&c, RECORD_VERSION_KEY, &version);
 
 	if (fault != FAULT_OK)
 		return fault;
-	if (!take_fixed_u32(&c, &flags) || (flags & ~(uint32_t)ACCOUNT_DISABLED) != 0 ||
+	if (version == RECORD_VERSION_KEY)
+		known |= ACCOUNT_SEALS;
+	if (!take_fixed_u32(&c, &flags) || (flags & ~known) != 0 ||
 		!take_time(&c, &got.created_at) || !take_time(&c, &got.password_at) ||
 		!take_short_text(&c, &got.address) || slice_is_empty(got.address) ||
 		!take_short_text(&c, &got.password_hash) || !take_scram(&c, &got.scram) ||
-		!cursor_at_end(&c))
+		(version == RECORD_VERSION_KEY && !take_key(&c, &got.key)) || !cursor_at_end(&c))
 		return FAULT_DAMAGED;
-	got.disabled = flags & ACCOUNT_DISABLED;
+	got.disabled = (flags & ACCOUNT_DISABLED) != 0;
+	got.key.seals = (flags & ACCOUNT_SEALS) != 0;
 	*r = got;
 	return FAULT_OK;
 }

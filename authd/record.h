@@ -3,16 +3,20 @@
  * The directory's records as bytes: a version, then typed fields, big-endian, text as length +
  * bytes.  Decoding checks every field and the end; whatever is on the disk, the answer is a
  * record or FAULT_DAMAGED (a newer version: FAULT_UNSUPPORTED).  Slices borrow from the input.
+ * Only an account with a key pair has version 2: without encryption an older program still reads
+ * all.
  */
 #ifndef AUTHD_RECORD_H
 #define AUTHD_RECORD_H
 
+#include "authd/account_key.h"
 #include "authd/scram.h"
 #include "common/base/buffer.h"
 #include "common/base/cursor.h"
 
 enum {
 	RECORD_VERSION = 1,
+	RECORD_VERSION_KEY = 2, /* of an account that has a key pair */
 	RECORD_TEXT_MAX = 1024, /* bytes of one text field */
 	RECORD_TARGETS_MAX = 1000, /* addresses of one alias */
 	RECORD_SIZE_MAX = 512 * 1024, /* bytes of one record */
@@ -31,6 +35,7 @@ struct account_record {
 	struct slice address; /* the main address, in normal form */
 	struct slice password_hash; /* Argon2id text of libsodium */
 	struct scram_verifier scram;
+	struct account_key_record key;
 };
 
 enum name_kind { NAME_ACCOUNT = 1, NAME_ALIAS = 2 };

@@ -27,9 +27,10 @@ hmac(const uint8_t key[static SCRAM_KEY_LEN], struct slice data, uint8_t out[sta
 
 /* RFC 5802 3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
 enum fault
-scram_verifier_derive(struct scram_verifier *v, struct slice password)
+scram_verifier_derive_key(
+	struct scram_verifier *v, struct slice password, uint8_t client_key[static SCRAM_KEY_LEN])
 {
-	uint8_t salted[SCRAM_KEY_LEN], client_key[SCRAM_KEY_LEN];
+	uint8_t salted[SCRAM_KEY_LEN];
 	bool made;
 
 	if (password.len > SECRET_MAX || v->iterations == 0 || v->iterations > INT32_MAX)
@@ -37,11 +38,30 @@ scram_verifier_derive(struct scram_verifier *v, struct slice password)
 	made = PKCS5_PBKDF2_HMAC(password.data, (int)password.len, v->salt, sizeof v->salt,
 		       (int)v->iterations, EVP_sha256(), sizeof salted, salted) == 1 &&
 		hmac(salted, SLICE("Client Key"), client_key) &&
-		SHA256(client_key, sizeof client_key, v->stored_key) != NULL &&
+		SHA256(client_key, SCRAM_KEY_LEN, v->stored_key) != NULL &&
 		hmac(salted, SLICE("Server Key"), v->server_key);
 	secret_wipe(salted, sizeof salted);
-	secret_wipe(client_key, sizeof client_key);
 	return made ? FAULT_OK : FAULT_NOMEM;
+}
+
+enum fault
+scram_verifier_derive(struct scram_verifier *v, struct slice password)
+{
+	uint8_t client_key[SCRAM_KEY_LEN];
+	enum fault fault = scram_verifier_derive_key(v, password, client_key);
+
+	secret_wipe(client_key, sizeof client_key);
+	return fault;
+}
+
+bool
+scram_key_fits(const struct scram_verifier *v, const uint8_t client_key[static SCRAM_KEY_LEN])
+{
+	uint8_t stored[SCRAM_KEY_LEN];
+
+	return SHA256(client_key, SCRAM_KEY_LEN, stored) != NULL &&
+		secret_equal(slice_make(stored, sizeof stored),
+			slice_make(v->stored_key, SCRAM_KEY_LEN));
 }
 
 /* printable of RFC 5802 7: graphic without the comma. */
@@ -247,34 +267,27 @@ decode_proof(struct slice text, uint8_t proof[static SCRAM_KEY_LEN])
 	return whole;
 }
 
-/* AuthMessage of RFC 5802 3, and what both sides compute from it. */
+/* AuthMessage of RFC 5802 3, and what both sides compute from it: the proof becomes the key. */
 static bool
 check_proof(const struct scram_exchange *e, struct slice auth_message,
-	const uint8_t proof[static SCRAM_KEY_LEN])
+	uint8_t client_key[static SCRAM_KEY_LEN])
 {
-	uint8_t signature[SCRAM_KEY_LEN], client_key[SCRAM_KEY_LEN], stored[SCRAM_KEY_LEN];
-	bool right;
+	uint8_t signature[SCRAM_KEY_LEN];
 
 	if (!hmac(e->verifier.stored_key, auth_message, signature))
 		return false;
 	for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
-		client_key[i] = proof[i] ^ signature[i];
-	right = SHA256(client_key, sizeof client_key, stored) != NULL &&
-		secret_equal(slice_make(stored, sizeof stored),
-			slice_make(e->verifier.stored_key, SCRAM_KEY_LEN));
-	secret_wipe(client_key, sizeof client_key);
-	return right;
+		client_key[i] ^= signature[i];
+	return scram_key_fits(&e->verifier, client_key);
 }
 
 static enum fault
-check_message(const struct scram_exchange *e, const struct scram_final *final, struct slice message,
-	struct buffer *out)
+check_message(const struct scram_exchange *e, struct slice message,
+	uint8_t client_key[static SCRAM_KEY_LEN], struct buffer *out)
 {
-	uint8_t proof[SCRAM_KEY_LEN], signature[SCRAM_KEY_LEN];
+	uint8_t signature[SCRAM_KEY_LEN];
 
-	if (!decode_proof(final->proof, proof))
-		return FAULT_SYNTAX;
-	if (!check_proof(e, message, proof))
+	if (!check_proof(e, message, client_key))
 		return FAULT_AUTH_FAILED;
 	if (!hmac(e->verifier.server_key, message, signature))
 		return FAULT_NOMEM;
@@ -285,7 +298,7 @@ check_message(const struct scram_exchange *e, const struct scram_final *final, s
 
 enum fault
 scram_check(const struct scram_exchange *e, const struct scram_final *final,
-	struct buffer *server_final)
+	struct buffer *server_final, uint8_t client_key[static SCRAM_KEY_LEN])
 {
 	struct buffer message;
 	enum fault fault;
@@ -301,10 +314,14 @@ scram_check(const struct scram_exchange *e, const struct scram_final *final,
 	buffer_add_byte(&message, ',');
 	buffer_add_slice(&message, final->without_proof);
 	fault = buffer_fault(&message);
+	if (fault == FAULT_OK && !decode_proof(final->proof, client_key))
+		fault = FAULT_SYNTAX;
 	if (fault == FAULT_OK)
-		fault = check_message(e, final, buffer_slice(&message), server_final);
-	if (fault != FAULT_OK)
+		fault = check_message(e, buffer_slice(&message), client_key, server_final);
+	if (fault != FAULT_OK) {
+		secret_wipe(client_key, SCRAM_KEY_LEN);
 		scram_format_error(fault, server_final);
+	}
 	buffer_clear(&message);
 	return fault;
 }

@@ -6,6 +6,7 @@
 #ifndef AUTHD_SCRAM_H
 #define AUTHD_SCRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/buffer.h"
@@ -59,6 +60,15 @@ struct scram_exchange {
 /* Fills stored_key and server_key from a prepared password and the salt and iterations that stand
  * in the verifier.  Takes milliseconds: call it off the event loop. */
 MUST_USE enum fault scram_verifier_derive(struct scram_verifier *, struct slice password);
+/*
+ * The same, and the ClientKey (RFC 5802 3), which is a secret: its hash is the stored_key.  Wiped
+ * by the caller.
+ */
+MUST_USE enum fault scram_verifier_derive_key(
+	struct scram_verifier *, struct slice password, uint8_t client_key[static SCRAM_KEY_LEN]);
+
+/* Is this the ClientKey whose hash the verifier has? */
+bool scram_key_fits(const struct scram_verifier *, const uint8_t client_key[static SCRAM_KEY_LEN]);
 
 /* FAULT_SYNTAX; FAULT_UNSUPPORTED: channel binding or a mandatory extension is demanded. */
 MUST_USE enum fault scram_parse_first(struct slice message, struct scram_first *);
@@ -70,10 +80,11 @@ MUST_USE enum fault scram_unescape_name(struct slice name, struct buffer *out);
 void scram_format_server_first(const struct scram_verifier *, struct slice nonce, struct buffer *);
 /*
  * Appends server-final-message: "v=..." with FAULT_OK, "e=..." with FAULT_AUTH_FAILED or
- * FAULT_SYNTAX.
+ * FAULT_SYNTAX.  With FAULT_OK it also gives the ClientKey, which the proof reveals to whoever
+ * knows the stored key; wiped by the caller.
  */
-MUST_USE enum fault scram_check(
-	const struct scram_exchange *, const struct scram_final *, struct buffer *server_final);
+MUST_USE enum fault scram_check(const struct scram_exchange *, const struct scram_final *,
+	struct buffer *server_final, uint8_t client_key[static SCRAM_KEY_LEN]);
 /* The "e=..." that tells a client of a fault of parsing or looking up. */
 void scram_format_error(enum fault, struct buffer *);
 

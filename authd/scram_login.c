@@ -291,39 +291,26 @@ fail(struct scram_logins *s, const struct guard_who *who, scram_done *done, void
 	login_fail(s->logins, who, on_failed, late);
 }
 
+/* What came of an exchange, and whom it is told. */
+struct outcome {
+	struct buffer message; /* server-final-message */
+	uint8_t client_key[SCRAM_KEY_LEN];
+	scram_done *done;
+	void *arg;
+};
+
 /* The proof was right: is the account still there, with this verifier, and enabled? */
-static enum fault
-load_result(struct scram_logins *s, const struct exchange *e, struct arena *arena,
-	struct login_result *result)
-{
-	struct account account;
-	enum fault fault = directory_get_account(
-		logins_parts(s->logins)->directory, e->account, arena, &account);
-
-	if (fault == FAULT_NO_SUCH_USER)
-		return FAULT_AUTH_FAILED;
-	if (fault != FAULT_OK)
-		return fault;
-	if (memcmp(account.record.scram.stored_key, e->parts.verifier.stored_key, SCRAM_KEY_LEN) !=
-		0)
-		return FAULT_AUTH_FAILED;
-	if (account.record.disabled)
-		return FAULT_ACCOUNT_DISABLED;
-	result->account = e->account;
-	result->address = account.record.address;
-	return FAULT_OK;
-}
-
 static void
-succeed(struct scram_logins *s, const struct exchange *e, struct buffer *message, scram_done *done,
-	void *arg)
+succeed(struct scram_logins *s, const struct exchange *e, struct outcome *outcome)
 {
-	struct arena arena;
-	struct login_result result = {.address = SLICE("")};
+	struct login_claim claim = {.account = e->account,
+		.client_key = outcome->client_key,
+		.stored_key = e->parts.verifier.stored_key};
+	struct buffer *message = &outcome->message;
+	struct login_opened opened;
 
-	arena_init(&arena, DIRECTORY_ARENA);
-	result.fault = load_result(s, e, &arena, &result);
-	if (result.fault == FAULT_OK) {
+	login_open(s->logins, &claim, &opened);
+	if (opened.result.fault == FAULT_OK) {
 		logins_counters(s->logins)->right++;
 		login_note(s->logins, e->account, &e->who);
 	} else {
@@ -331,21 +318,21 @@ succeed(struct scram_logins *s, const struct exchange *e, struct buffer *message
 		buffer_reset(message);
 		scram_format_error(FAULT_INTERNAL, message);
 	}
-	done(arg, &result, buffer_slice(message));
-	arena_clear(&arena);
+	outcome->done(outcome->arg, &opened.result, buffer_slice(message));
+	login_opened_clear(&opened);
 }
 
 static enum fault
-check(const struct exchange *e, struct slice text, struct buffer *message)
+check(const struct exchange *e, struct slice text, struct outcome *outcome)
 {
 	struct scram_final final;
 	enum fault fault = scram_parse_final(text, &final);
 
 	if (fault != FAULT_OK) {
-		scram_format_error(fault, message);
+		scram_format_error(fault, &outcome->message);
 		return fault;
 	}
-	fault = scram_check(&e->parts, &final, message);
+	fault = scram_check(&e->parts, &final, &outcome->message, outcome->client_key);
 	return fault == FAULT_OK && e->account == 0 ? FAULT_AUTH_FAILED : fault;
 }
 
@@ -354,7 +341,7 @@ scram_login_finish(
 	struct scram_logins *s, const struct scram_finish *request, scram_done *done, void *arg)
 {
 	struct exchange *e = find_exchange(s, request);
-	struct buffer message;
+	struct outcome outcome = {.done = done, .arg = arg};
 
 	if (e == NULL) {
 		done(arg, &(struct login_result){.fault = FAULT_EXPIRED}, SLICE("e=other-error"));
@@ -368,16 +355,17 @@ scram_login_finish(
 		drop(s, e);
 		return;
 	}
-	buffer_init(&message, SCRAM_MESSAGE_MAX);
-	enum fault fault = check(e, request->message, &message);
+	buffer_init(&outcome.message, SCRAM_MESSAGE_MAX);
+	enum fault fault = check(e, request->message, &outcome);
 	if (fault == FAULT_OK) {
-		succeed(s, e, &message, done, arg);
+		succeed(s, e, &outcome);
 	} else if (fault == FAULT_AUTH_FAILED) {
 		guard_charge(logins_parts(s->logins)->guard, &e->who);
 		fail(s, &e->who, done, arg);
 	} else {
-		done(arg, &(struct login_result){.fault = fault}, buffer_slice(&message));
+		done(arg, &(struct login_result){.fault = fault}, buffer_slice(&outcome.message));
 	}
-	buffer_clear(&message);
+	buffer_clear(&outcome.message);
+	secret_wipe(outcome.client_key, sizeof outcome.client_key);
 	drop(s, e);
 }

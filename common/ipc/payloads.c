@@ -82,20 +82,25 @@ LAYOUT(done, U32(done, fault), TEXT(done, text, TEXT_MAX));
 LAYOUT(auth_plain, U32(auth_plain, service), TEXT(auth_plain, remote, REMOTE_MAX),
 	TEXT(auth_plain, user, SECRET_MAX_LEN), TEXT(auth_plain, password, SECRET_MAX_LEN));
 LAYOUT(auth_result, U32(auth_result, fault), U64(auth_result, account),
-	TEXT(auth_result, address, IPC_ADDRESS_MAX));
+	TEXT(auth_result, address, IPC_ADDRESS_MAX),
+	TEXT(auth_result, public_key, IPC_ACCOUNT_KEY_LEN),
+	TEXT(auth_result, private_key, IPC_ACCOUNT_KEY_LEN));
 LAYOUT(scram_start, U32(scram_start, service), TEXT(scram_start, remote, REMOTE_MAX),
 	TEXT(scram_start, message, SCRAM_MAX));
 LAYOUT(scram_challenge, U32(scram_challenge, fault), U64(scram_challenge, exchange),
 	TEXT(scram_challenge, message, SCRAM_MAX));
 LAYOUT(scram_finish, U64(scram_finish, exchange), TEXT(scram_finish, message, SCRAM_MAX));
 LAYOUT(scram_result, U32(scram_result, fault), U64(scram_result, account),
-	TEXT(scram_result, address, IPC_ADDRESS_MAX), TEXT(scram_result, message, SCRAM_MAX));
+	TEXT(scram_result, address, IPC_ADDRESS_MAX), TEXT(scram_result, message, SCRAM_MAX),
+	TEXT(scram_result, public_key, IPC_ACCOUNT_KEY_LEN),
+	TEXT(scram_result, private_key, IPC_ACCOUNT_KEY_LEN));
 
 LAYOUT(address, TEXT(address, address, IPC_ADDRESS_MAX));
 LAYOUT(recipient_checked, U32(recipient_checked, fault));
 LAYOUT(sender_check, U64(sender_check, account), TEXT(sender_check, address, IPC_ADDRESS_MAX));
 LAYOUT(expansion, U32(expansion, kind), U64(expansion, account),
-	TEXT(expansion, address, IPC_ADDRESS_MAX), TEXT(expansion, detail, IPC_ADDRESS_MAX));
+	TEXT(expansion, address, IPC_ADDRESS_MAX), TEXT(expansion, detail, IPC_ADDRESS_MAX),
+	TEXT(expansion, public_key, IPC_ACCOUNT_KEY_LEN));
 LAYOUT(expanded, U32(expanded, fault),
 	LIST(expanded, targets, target_count, EXPANSIONS_MAX, expansion));
 

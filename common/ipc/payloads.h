@@ -20,6 +20,7 @@ enum {
 	IPC_RECIPIENTS_MAX = 1000,
 	IPC_TARGETS_MAX = 1000,
 	IPC_DIGEST_MAX = 1024,
+	IPC_ACCOUNT_KEY_LEN = 32,
 	IPC_DELIVERY_ID_LEN = 16,
 	IPC_CHECKSUM_LEN = 16,
 };
@@ -109,10 +110,16 @@ struct ipc_auth_plain {
 	struct slice password;
 };
 
+/*
+ * Of an account whose mail is encrypted at rest: its key pair, for imapd and pop3d alone.  New mail
+ * is encrypted to public_key; where that is empty and private_key is not, old mail still is.
+ */
 struct ipc_auth_result {
 	uint32_t fault; /* OK, AUTH_FAILED, AUTH_SLOWED, ACCOUNT_DISABLED, BUSY... */
 	uint64_t account;
 	struct slice address; /* the account's main address */
+	struct slice public_key; /* IPC_ACCOUNT_KEY_LEN bytes, or empty */
+	struct slice private_key; /* the same; never to smtpd */
 };
 
 struct ipc_scram_start {
@@ -137,6 +144,8 @@ struct ipc_scram_result {
 	uint64_t account;
 	struct slice address;
 	struct slice message; /* server-final-message, also with a fault ("e=...") */
+	struct slice public_key; /* as in auth_result */
+	struct slice private_key;
 };
 
 struct ipc_address {
@@ -161,6 +170,7 @@ struct ipc_expansion {
 	uint64_t account; /* of an ACCOUNT */
 	struct slice address; /* the account's main address, or the foreign address */
 	struct slice detail; /* of user+detail */
+	struct slice public_key; /* of an ACCOUNT whose new mail is encrypted; or empty */
 };
 
 struct ipc_expanded {

@@ -156,6 +156,82 @@ START_TEST(password_and_state_change_alone)
 }
 END_TEST
 
+#define ALICE SLICE("alice@example.org")
+
+static struct account_key_record
+load_key(void)
+{
+	struct account account;
+
+	ck_assert_int_eq(directory_find_account(f.directory, ALICE, &f.arena, &account), FAULT_OK);
+	return account.record.key;
+}
+
+START_TEST(no_password_change_loses_a_key_by_accident)
+{
+	struct password_record now = fixture_password("$hash"), next = fixture_password("$next");
+	struct account_key_record key = {true, true, {1}, {2}, {3}},
+				  other = {true, true, {9}, {8}, {7}};
+
+	fixture_account(&f, "alice@example.org");
+	ck_assert(!load_key().exists);
+	/* What wraps the key must be the password that the account has. */
+	ck_assert_int_eq(
+		directory_set_key(f.directory, ALICE, &key, next.scram.stored_key), FAULT_CONFLICT);
+	ck_assert_int_eq(
+		directory_set_key(f.directory, ALICE, &key, now.scram.stored_key), FAULT_OK);
+	ck_assert_int_eq(directory_set_key(f.directory, ALICE, &other, now.scram.stored_key),
+		FAULT_CONFLICT);
+	fixture_reopen(&f);
+	struct account_key_record stored = load_key();
+	ck_assert_mem_eq(&stored, &key, sizeof key);
+	/* Without the key, and with another one, a new password is refused. */
+	ck_assert_int_eq(directory_set_password(f.directory, ALICE, &next), FAULT_DENIED);
+	next.key = &other;
+	ck_assert_int_eq(directory_set_password(f.directory, ALICE, &next), FAULT_DENIED);
+	/* With the same pair only the wrapping by the password is taken. */
+	struct account_key_record anew = {true, false, {1}, {5}, {6}};
+	next.key = &anew;
+	ck_assert_int_eq(directory_set_password(f.directory, ALICE, &next), FAULT_OK);
+	stored = load_key();
+	ck_assert(stored.seals && stored.by_password[0] == 5 && stored.by_recovery[0] == 3);
+	next.key = &other;
+	next.gives_up_mail = true;
+	ck_assert_int_eq(directory_set_password(f.directory, ALICE, &next), FAULT_OK);
+	stored = load_key();
+	ck_assert_mem_eq(&stored, &other, sizeof other);
+	next.key = NULL;
+	ck_assert_int_eq(directory_set_password(f.directory, ALICE, &next), FAULT_OK);
+	ck_assert(!load_key().exists);
+}
+END_TEST
+
+START_TEST(an_expansion_says_whom_to_encrypt_to)
+{
+	struct password_record now = fixture_password("$hash");
+	struct account_key_record key = {true, true, {1, 2}, {2}, {3}};
+	struct expansions found;
+
+	fixture_account(&f, "alice@example.org");
+	fixture_account(&f, "bob@example.org");
+	fixture_alias(&f, "both@example.org", "alice@example.org");
+	fixture_alias(&f, "both@example.org", "bob@example.org");
+	ck_assert_int_eq(directory_stop_sealing(f.directory, ALICE), FAULT_NOT_FOUND);
+	ck_assert_int_eq(
+		directory_set_key(f.directory, ALICE, &key, now.scram.stored_key), FAULT_OK);
+	ck_assert_int_eq(directory_expand(f.directory, SLICE("both@example.org"), &f.arena, &found),
+		FAULT_OK);
+	ck_assert_uint_eq(found.count, 2);
+	ck_assert_uint_eq(found.list[0].public_key.len, ACCOUNT_KEY_LEN);
+	ck_assert_mem_eq(found.list[0].public_key.data, key.public_key, ACCOUNT_KEY_LEN);
+	ck_assert_uint_eq(found.list[1].public_key.len, 0);
+	ck_assert_int_eq(directory_stop_sealing(f.directory, ALICE), FAULT_OK);
+	ck_assert(load_key().exists);
+	ck_assert_int_eq(directory_expand(f.directory, ALICE, &f.arena, &found), FAULT_OK);
+	ck_assert_uint_eq(found.list[0].public_key.len, 0);
+}
+END_TEST
+
 START_TEST(a_removed_account_is_gone_and_its_address_is_free)
 {
 	struct account account;
@@ -293,6 +369,8 @@ UNIT(directory)
 	unit_add(tc, a_domain_whose_name_begins_another_is_not_in_its_way);
 	unit_add(tc, all_is_there_after_reopening);
 	unit_add(tc, password_and_state_change_alone);
+	unit_add(tc, no_password_change_loses_a_key_by_accident);
+	unit_add(tc, an_expansion_says_whom_to_encrypt_to);
 	unit_add(tc, a_removed_account_is_gone_and_its_address_is_free);
 	unit_add(tc, lists_are_of_one_domain_or_of_all);
 	unit_add(tc, networks_of_logins_are_remembered_and_bounded);

@@ -242,6 +242,74 @@ START_TEST(the_memory_keeps_right_and_wrong_for_a_time)
 }
 END_TEST
 
+START_TEST(the_memory_keeps_keys_as_long_as_their_logins)
+{
+	struct login_memory *m;
+	struct login_try try = {SLICE("a"), SLICE("$hash"), SLICE("secret")};
+	struct login_tag with, without;
+	uint8_t key[LOGIN_KEY_LEN] = {7}, got[LOGIN_KEY_LEN];
+
+	ck_assert_int_eq(login_memory_new(&fixture_clock, &entropy_system, 300000, &m), FAULT_OK);
+	login_memory_tag(m, &try, &with);
+	try.name = SLICE("b");
+	login_memory_tag(m, &try, &without);
+	login_memory_add_key(m, &with, 42, key);
+	login_memory_add(m, &without, LOGIN_RIGHT);
+	ck_assert_int_eq(login_memory_find(m, &with), LOGIN_RIGHT);
+	ck_assert(login_memory_key(m, &with, got));
+	ck_assert_mem_eq(got, key, sizeof key);
+	ck_assert(!login_memory_key(m, &without, got));
+	login_memory_forget_keys(m, 43);
+	ck_assert(login_memory_key(m, &with, got));
+	login_memory_forget_keys(m, 42);
+	ck_assert(!login_memory_key(m, &with, got));
+	ck_assert_int_eq(login_memory_find(m, &with), LOGIN_UNKNOWN);
+	ck_assert_int_eq(login_memory_find(m, &without), LOGIN_RIGHT);
+	login_memory_add_key(m, &with, 42, key);
+	fixture_mono_ms += 299999;
+	login_memory_sweep(m);
+	ck_assert(login_memory_key(m, &with, got));
+	fixture_mono_ms += 1;
+	ck_assert(!login_memory_key(m, &with, got));
+	login_memory_sweep(m);
+	login_memory_add_key(m, &with, 42, key);
+	login_memory_clear(m);
+	ck_assert(!login_memory_key(m, &with, got));
+	login_memory_free(m);
+}
+END_TEST
+
+START_TEST(the_oldest_key_goes_with_its_login)
+{
+	struct login_memory *m;
+	struct login_try try = {SLICE("a"), SLICE("$hash"), SLICE("secret")};
+	struct login_tag tags[LOGIN_MEMORY_KEYS + 1];
+	uint8_t key[LOGIN_KEY_LEN] = {0}, got[LOGIN_KEY_LEN];
+	unsigned known = 0;
+	char name[32];
+
+	ck_assert_int_eq(login_memory_new(&fixture_clock, &entropy_system, 300000, &m), FAULT_OK);
+	for (unsigned i = 0; i <= LOGIN_MEMORY_KEYS; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		try.name = slice_text(name);
+		login_memory_tag(m, &try, &tags[i]);
+		memcpy(key, &i, sizeof i);
+		login_memory_add_key(m, &tags[i], i, key);
+	}
+	ck_assert_int_eq(login_memory_find(m, &tags[0]), LOGIN_UNKNOWN);
+	for (unsigned i = 0; i <= LOGIN_MEMORY_KEYS; i++) {
+		if (!login_memory_key(m, &tags[i], got))
+			continue;
+		memcpy(key, &i, sizeof i);
+		ck_assert_mem_eq(got, key, sizeof key);
+		known++;
+	}
+	/* The table has ways: now and then one goes a little before its time. */
+	ck_assert(known > LOGIN_MEMORY_KEYS * 9 / 10 && known <= LOGIN_MEMORY_KEYS);
+	login_memory_free(m);
+}
+END_TEST
+
 START_TEST(a_flood_of_wrong_ones_evicts_no_right_one)
 {
 	struct login_memory *m;
@@ -275,5 +343,7 @@ UNIT(guard)
 	unit_add(tc, blocks_are_shown_and_lifted);
 	unit_add(tc, spraying_does_not_evict_the_heavy);
 	unit_add(tc, the_memory_keeps_right_and_wrong_for_a_time);
+	unit_add(tc, the_memory_keeps_keys_as_long_as_their_logins);
+	unit_add(tc, the_oldest_key_goes_with_its_login);
 	unit_add(tc, a_flood_of_wrong_ones_evicts_no_right_one);
 }

@@ -27,12 +27,14 @@ struct outcome {
 	uint64_t account;
 	char address[100];
 	char message[200];
+	struct account_key key; /* what came of it */
+	size_t public_len, private_len;
 };
 
 static void
 on_made(void *arg, const struct password_answer *answer)
 {
-	struct password_record record = {slice_text(answer->hash), answer->scram};
+	struct password_record record = {.hash = slice_text(answer->hash), .scram = answer->scram};
 
 	ck_assert_int_eq(answer->fault, FAULT_OK);
 	ck_assert_int_eq(directory_set_password(f.directory, slice_text(arg), &record), FAULT_OK);
@@ -90,6 +92,12 @@ on_login(void *arg, const struct login_result *result)
 	o->fault = result->fault;
 	o->account = result->account;
 	snprintf(o->address, sizeof o->address, "%" SLICE_FMT, SLICE_ARG(result->address));
+	o->public_len = result->public_key.len;
+	o->private_len = result->private_key.len;
+	if (o->public_len > 0)
+		memcpy(o->key.public_key, result->public_key.data, o->public_len);
+	if (o->private_len > 0)
+		memcpy(o->key.private_key, result->private_key.data, o->private_len);
 }
 
 static void
@@ -515,6 +523,96 @@ START_TEST(scram_refuses_binding_and_acting_for_others)
 }
 END_TEST
 
+/* Gives alice a key pair that RIGHT opens. */
+static struct account_key
+encrypt_alice(void)
+{
+	struct account_key_record record = {.exists = true, .seals = true};
+	struct account_key_owner owner = {alice, &entropy_system};
+	uint8_t client_key[CLIENT_KEY_LEN];
+	struct account_key key;
+	struct account account;
+
+	ck_assert_int_eq(directory_get_account(f.directory, alice, &f.arena, &account), FAULT_OK);
+	struct scram_verifier v = account.record.scram;
+	ck_assert_int_eq(scram_verifier_derive_key(&v, SLICE(RIGHT), client_key), FAULT_OK);
+	account_key_make(&entropy_system, &key);
+	memcpy(record.public_key, key.public_key, sizeof key.public_key);
+	account_key_wrap_password(&owner, &key, client_key, &record);
+	ck_assert_int_eq(
+		directory_set_key(f.directory, SLICE("alice@example.org"), &record, v.stored_key),
+		FAULT_OK);
+	return key;
+}
+
+static void
+check_opened(const struct outcome *o, const struct account_key *key)
+{
+	ck_assert_int_eq(o->fault, FAULT_OK);
+	ck_assert_uint_eq(o->private_len, ACCOUNT_KEY_LEN);
+	ck_assert_mem_eq(o->key.private_key, key->private_key, ACCOUNT_KEY_LEN);
+	ck_assert_uint_eq(o->public_len, ACCOUNT_KEY_LEN);
+	ck_assert_mem_eq(o->key.public_key, key->public_key, ACCOUNT_KEY_LEN);
+}
+
+START_TEST(every_kind_of_login_opens_the_key)
+{
+	struct account_key key = encrypt_alice();
+	struct outcome o = {0};
+
+	ask(&o, "192.0.2.1", "alice@example.org", RIGHT);
+	wait_for(&o, 1);
+	check_opened(&o, &key);
+	memset(&o, 0, sizeof o);
+	ask(&o, "192.0.2.1", "alice@example.org", RIGHT);
+	ck_assert_uint_eq(o.calls, 1); /* at once, from the memory */
+	check_opened(&o, &key);
+	ck_assert_uint_eq(logins_counters(logins)->hashed, 1);
+	o = scram_from("192.0.2.1", "alice@example.org", RIGHT);
+	check_opened(&o, &key);
+	o = scram_from("192.0.2.1", "alice@example.org", "wrong pass");
+	ck_assert_int_eq(o.fault, FAULT_AUTH_FAILED);
+	ck_assert_uint_eq(o.private_len, 0);
+	/* New mail is not encrypted any more, old mail still can be read. */
+	ck_assert_int_eq(directory_stop_sealing(f.directory, SLICE("alice@example.org")), FAULT_OK);
+	o = scram_from("192.0.2.1", "alice@example.org", RIGHT);
+	ck_assert(o.fault == FAULT_OK && o.public_len == 0 && o.private_len == ACCOUNT_KEY_LEN);
+}
+END_TEST
+
+START_TEST(a_login_remembered_without_the_key_is_checked_again)
+{
+	struct account_key key;
+	struct outcome o = {0};
+
+	ck_assert_int_eq(login_from("192.0.2.1", "alice@example.org", RIGHT), FAULT_OK);
+	key = encrypt_alice();
+	ask(&o, "192.0.2.1", "alice@example.org", RIGHT);
+	wait_for(&o, 1);
+	check_opened(&o, &key);
+	ck_assert_uint_eq(logins_counters(logins)->hashed, 2);
+	login_memory_forget_keys(memory, alice);
+	memset(&o, 0, sizeof o);
+	ask(&o, "192.0.2.1", "alice@example.org", RIGHT);
+	wait_for(&o, 1);
+	check_opened(&o, &key);
+	ck_assert_uint_eq(logins_counters(logins)->hashed, 3);
+}
+END_TEST
+
+/* The key came while the password was hashed: nobody is let in without it. */
+START_TEST(a_login_older_than_the_key_is_to_try_again)
+{
+	struct outcome o = {0};
+
+	ask(&o, "192.0.2.1", "alice@example.org", RIGHT);
+	encrypt_alice();
+	wait_for(&o, 1);
+	ck_assert_int_eq(o.fault, FAULT_BUSY);
+	ck_assert_int_eq(login_from("192.0.2.1", "alice@example.org", RIGHT), FAULT_OK);
+}
+END_TEST
+
 UNIT(login)
 {
 	tcase_add_checked_fixture(tc, begin, end);
@@ -537,4 +635,7 @@ UNIT(login)
 	unit_add(tc, a_flood_of_exchanges_drops_its_own);
 	unit_add(tc, scram_minds_disabling_and_new_passwords);
 	unit_add(tc, scram_refuses_binding_and_acting_for_others);
+	unit_add(tc, every_kind_of_login_opens_the_key);
+	unit_add(tc, a_login_remembered_without_the_key_is_checked_again);
+	unit_add(tc, a_login_older_than_the_key_is_to_try_again);
 }

@@ -72,6 +72,34 @@ START_TEST(every_cut_and_every_longer_record_is_damaged)
 }
 END_TEST
 
+START_TEST(only_a_key_pair_makes_a_newer_record)
+{
+	struct account_record with = account, got;
+	char copy[1024];
+
+	ck_assert_int_eq(account_record_encode(&account, &out), FAULT_OK);
+	ck_assert_int_eq(out.data[0], 1);
+	ck_assert_int_eq(account_record_decode(buffer_slice(&out), &got), FAULT_OK);
+	ck_assert(!got.key.exists && !got.key.seals);
+	buffer_reset(&out);
+	with.key = (struct account_key_record){true, true, {1}, {2}, {3}};
+	ck_assert_int_eq(account_record_encode(&with, &out), FAULT_OK);
+	ck_assert_int_eq(out.data[0], 2);
+	ck_assert_int_eq(account_record_decode(buffer_slice(&out), &got), FAULT_OK);
+	ck_assert_mem_eq(&got.key, &with.key, sizeof got.key);
+	ck_assert(got.disabled);
+	memcpy(copy, buffer_slice(&out).data, buffer_len(&out));
+	for (size_t i = 0; i < buffer_len(&out); i++)
+		ck_assert_int_eq(account_record_decode(slice_make(copy, i), &got), FAULT_DAMAGED);
+	copy[0] = 1; /* the old version has neither the flag nor the key */
+	ck_assert_int_eq(
+		account_record_decode(slice_make(copy, buffer_len(&out)), &got), FAULT_DAMAGED);
+	copy[0] = 3;
+	ck_assert_int_eq(
+		account_record_decode(slice_make(copy, buffer_len(&out)), &got), FAULT_UNSUPPORTED);
+}
+END_TEST
+
 START_TEST(every_cut_of_an_alias_is_damaged)
 {
 	struct slice targets[] = {SLICE("a@b"), SLICE("c@d")};
@@ -119,6 +147,7 @@ UNIT(record)
 	tcase_add_checked_fixture(tc, begin, end);
 	unit_add(tc, records_come_back_as_they_were);
 	unit_add(tc, every_cut_and_every_longer_record_is_damaged);
+	unit_add(tc, only_a_key_pair_makes_a_newer_record);
 	unit_add(tc, every_cut_of_an_alias_is_damaged);
 	unit_add(tc, values_that_cannot_be_are_damaged);
 	unit_add(tc, a_text_over_the_limit_is_refused);

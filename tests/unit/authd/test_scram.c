@@ -44,10 +44,11 @@ static enum fault
 check(const char *client_final)
 {
 	struct scram_final final;
+	uint8_t client_key[SCRAM_KEY_LEN];
 	enum fault fault = scram_parse_final(slice_text(client_final), &final);
 
 	buffer_reset(&out);
-	return fault != FAULT_OK ? fault : scram_check(&e, &final, &out);
+	return fault != FAULT_OK ? fault : scram_check(&e, &final, &out, client_key);
 }
 
 START_TEST(the_example_of_rfc_7677_works)

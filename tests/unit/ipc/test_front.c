@@ -136,7 +136,8 @@ static bool answer_at_once;
 static void
 answer(void)
 {
-	struct ipc_auth_result result = {FAULT_OK, 42, SLICE("alice@example.org")};
+	struct ipc_auth_result result = {
+		.fault = FAULT_OK, .account = 42, .address = SLICE("alice@example.org")};
 
 	ipc_answer_AUTH_RESULT(question, &result, -1);
 }
