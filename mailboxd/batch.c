@@ -180,6 +180,7 @@ batch_commit(struct mailboxd *m)
 	batch_reset(b);
 	if (fault == FAULT_OK)
 		batch_broadcast(m);
+	mailboxd_committed(m);
 }
 
 void

@@ -26,6 +26,7 @@ slice_remove(struct removal *r)
 		return fault;
 	enum fault removed = writer_account_remove(m->writer, r->account);
 	fault = writer_commit(m->writer);
+	mailboxd_committed(m);
 	return fault != FAULT_OK ? fault : removed;
 }
 

@@ -114,6 +114,7 @@ emails_undelete(struct mailboxd *m, const struct daemon_control *control, uint64
 	fault = writer_commit(m->writer);
 	if (fault == FAULT_OK)
 		batch_broadcast(m);
+	mailboxd_committed(m);
 	return fault;
 }
 

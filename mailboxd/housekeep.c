@@ -20,6 +20,7 @@ on_time(evutil_socket_t fd, short what, void *arg)
 		log_warning("housekeeping: %s", fault_text(fault));
 	else if (more)
 		next = (struct timeval){.tv_usec = AGAIN_US};
+	mailboxd_committed(m);
 	event_add(m->housekeeping, &next);
 }
 

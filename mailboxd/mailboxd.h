@@ -5,6 +5,7 @@
 
 #include "common/base/arena.h"
 #include "common/ipc/daemon.h"
+#include "common/store/checkpointer.h"
 #include "common/store/verify.h"
 #include "common/store/writer.h"
 #include "mailboxd/batch.h"
@@ -25,6 +26,7 @@ struct mailboxd {
 	struct daemon *daemon;
 	struct store_writer *writer;
 	struct batch batch;
+	struct checkpointer *checkpointer;
 	struct event *housekeeping;
 	struct verify_run *verify; /* NULL: none is running */
 	struct removal *removal; /* of an account; NULL: none is running */
@@ -35,6 +37,9 @@ struct mailboxd {
 enum fault mailboxd_sandbox(struct daemon *, void *state);
 /* Writes the path of the store's directory; false when it is too long. */
 bool mailboxd_directory(struct daemon *, char *path, size_t size);
+
+/* After every commit: takes a checkpoint when one is due; ends the process when none can be. */
+void mailboxd_committed(struct mailboxd *);
 
 /* on_append.c */
 daemon_handler on_append;

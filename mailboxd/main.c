@@ -35,6 +35,7 @@ open_mailboxd(struct daemon *daemon, void *state)
 		.segment_size_max = (uint64_t)s->segment_size,
 		.undelete_seconds = seconds_of(s->undelete_time),
 		.account_quota = (uint64_t)s->account_quota,
+		.checkpoints_apart = true,
 	};
 
 	m->daemon = daemon;
@@ -46,7 +47,20 @@ open_mailboxd(struct daemon *daemon, void *state)
 		return fault;
 	}
 	fault = batch_init(m);
+	if (fault == FAULT_OK)
+		fault = checkpointer_new(
+			daemon_base(daemon), writer_journal(m->writer), &m->checkpointer);
 	return fault != FAULT_OK ? fault : housekeep_start(m);
+}
+
+void
+mailboxd_committed(struct mailboxd *m)
+{
+	/* The next start recovers what this process no longer can. */
+	if (writer_is_broken(m->writer))
+		daemon_stop(m->daemon);
+	else if (m->checkpointer != NULL)
+		checkpointer_committed(m->checkpointer);
 }
 
 static void
@@ -70,6 +84,8 @@ close_mailboxd(struct daemon *daemon, void *state)
 	housekeep_stop(m);
 	if (m->writer != NULL)
 		batch_clear(m);
+	checkpointer_free(m->checkpointer);
+	m->checkpointer = NULL;
 	writer_close(m->writer);
 	m->writer = NULL;
 }

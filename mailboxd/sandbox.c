@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "common/store/journal.h"
 #include "mailboxd/mailboxd.h"
 
 enum { DESCRIPTORS_MAX = 4096 };
@@ -24,11 +25,12 @@ mailboxd_sandbox(struct daemon *daemon, void *state)
 	struct sandbox_path paths[] = {{directory, SANDBOX_READ | SANDBOX_WRITE}, {NULL, 0}};
 	struct sandbox sandbox = {
 		.paths = paths,
-		.calls = SANDBOX_FILES | SANDBOX_MEMFD,
+		.calls = SANDBOX_FILES | SANDBOX_MEMFD | SANDBOX_THREADS,
 		.files_max = DESCRIPTORS_MAX,
 	};
 
 	(void)state;
+	journal_preload();
 	if (!mailboxd_directory(daemon, directory, sizeof(directory)))
 		return FAULT_TOO_LONG;
 	daemon_sandbox_user(daemon, &sandbox);

@@ -67,16 +67,11 @@ append_parcels(struct spool *spool, struct change *c)
 	return FAULT_OK;
 }
 
-static enum fault
+static void
 append_bytes(struct spool *spool, struct change *list)
 {
-	bool appended = false;
-
-	for (struct change *c = list; c != NULL; c = c->next) {
+	for (struct change *c = list; c != NULL; c = c->next)
 		c->fault = append_parcels(spool, c);
-		appended = appended || c->parcels != NULL;
-	}
-	return appended ? spool_sync(spool) : FAULT_OK;
 }
 
 /* Inside it: the tables. */
@@ -182,10 +177,8 @@ commit_tables(struct spool *spool, struct change *list)
 static enum fault
 commit_list(struct spool *spool, struct change *list)
 {
-	enum fault fault = append_bytes(spool, list);
-
-	if (fault == FAULT_OK)
-		fault = commit_tables(spool, list);
+	append_bytes(spool, list);
+	enum fault fault = commit_tables(spool, list);
 	if (fault != FAULT_OK)
 		spool_cut(spool);
 	for (struct change *c = list; c != NULL; c = c->next)

@@ -9,6 +9,8 @@ enum { QUEUE_SEGMENT_SIZE = 64 * 1024 * 1024, WINDOW_MOST = 40, STOP_MS = 5000 }
 static enum fault
 open_spool(struct queued *q)
 {
+	struct spool_options options = {
+		.segment_size = QUEUE_SEGMENT_SIZE, .checkpoints_apart = true};
 	struct buffer path;
 	enum fault fault;
 
@@ -17,7 +19,7 @@ open_spool(struct queued *q)
 	buffer_add_byte(&path, '\0');
 	fault = buffer_fault(&path);
 	if (fault == FAULT_OK)
-		fault = spool_open(buffer_slice(&path).data, QUEUE_SEGMENT_SIZE, &q->spool);
+		fault = spool_open(buffer_slice(&path).data, &options, &q->spool);
 	if (fault != FAULT_OK)
 		log_error("cannot open the queue: %s", fault_text(fault));
 	buffer_clear(&path);
@@ -27,7 +29,13 @@ open_spool(struct queued *q)
 static void
 on_committed(void *arg)
 {
-	(void)arg;
+	struct queued *q = arg;
+
+	/* The next start recovers what this process no longer can. */
+	if (journal_is_broken(spool_journal(q->spool)))
+		daemon_stop(q->daemon);
+	else if (q->checkpointer != NULL)
+		checkpointer_committed(q->checkpointer);
 }
 
 /* As many requests at once as keep every connection of relayd busy. */
@@ -64,6 +72,9 @@ open_queued(struct daemon *daemon, void *state)
 	q->batch = batch_new(daemon_base(daemon), q->spool, on_committed, q);
 	if (q->batch == NULL || !dispatch_open(q))
 		return FAULT_NOMEM;
+	fault = checkpointer_new(daemon_base(daemon), spool_journal(q->spool), &q->checkpointer);
+	if (fault != FAULT_OK)
+		return fault;
 	/* What was in delivery when we last ran is due. */
 	dispatch_after(q, 0);
 	return FAULT_OK;
@@ -125,6 +136,7 @@ close_queued(struct daemon *daemon, void *state)
 	if (q->dispatch != NULL)
 		event_free(q->dispatch);
 	destinations_clear(&q->destinations);
+	checkpointer_free(q->checkpointer);
 	spool_close(q->spool);
 }
 

@@ -12,6 +12,7 @@
 #define QUEUED_QUEUED_H
 
 #include "common/ipc/daemon.h"
+#include "common/store/checkpointer.h"
 #include "queued/batch.h"
 #include "queued/destination.h"
 #include "queued/notice.h"
@@ -51,6 +52,7 @@ struct queued {
 	struct daemon *daemon;
 	struct spool *spool;
 	struct batch *batch;
+	struct checkpointer *checkpointer;
 	struct schedule_policy policy;
 	struct destinations destinations;
 	struct submission *submissions;

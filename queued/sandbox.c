@@ -13,12 +13,13 @@ queued_sandbox(struct daemon *daemon, void *state)
 	struct sandbox_path paths[] = {{NULL, SANDBOX_READ | SANDBOX_WRITE}, {NULL, 0}};
 	struct sandbox sandbox = {
 		.paths = paths,
-		.calls = SANDBOX_MEMFD | SANDBOX_FILES,
+		.calls = SANDBOX_MEMFD | SANDBOX_FILES | SANDBOX_THREADS,
 		.files_max = DESCRIPTORS_MAX,
 	};
 	enum fault fault;
 
 	(void)state;
+	journal_preload();
 	daemon_sandbox_user(daemon, &sandbox);
 	buffer_init(&path, 8192);
 	buffer_printf(&path, "%s/queue", daemon_settings(daemon)->data_directory);

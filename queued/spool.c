@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The queue on disk, in queued: opening, bytes, transactions.  The order of a commit is the
- * guarantee: bytes into the segment, sync of the segment, then the index with the segment's tail in
- * it.  A crash in between leaves bytes that no index names, and spool_open() cuts them off.
- */
+/* The queue on disk, in queued: opening, bytes, transactions.  The journal is the guarantee. */
 #include "queued/spool.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/directory.h"
 #include "common/base/log.h"
 #include "common/base/memfd.h"
 #include "common/store/body.h"
@@ -22,116 +14,70 @@ enum {
 	RECORD_MAX = 16 * 1024,
 	SEGMENT_FILES_MAX = 16,
 	COPY_CHUNK = 256 * 1024,
+	FREED_MAX = 4096,
 	PATH_LEN_MAX = 4096,
 };
 
 /* Opening */
 
+/* Of a queue that was made before it had a journal. */
 static enum fault
-make_dir(const char *dir, const char *name, char path[static PATH_LEN_MAX])
+tail_of_older(struct kv_txn *txn, struct segment_tail *tail)
 {
-	struct buffer text;
-	enum fault fault;
-
-	buffer_init(&text, PATH_LEN_MAX);
-	buffer_add_text(&text, dir);
-	buffer_add_byte(&text, '/');
-	buffer_add_text(&text, name);
-	buffer_add_byte(&text, '\0');
-	fault = buffer_fault(&text);
-	if (fault == FAULT_OK)
-		memcpy(path, buffer_slice(&text).data, buffer_len(&text));
-	buffer_clear(&text);
-	if (fault == FAULT_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
-		fault = fault_from_errno(errno);
-	return fault;
-}
-
-static enum fault
-open_index(struct spool *spool, const char *dir)
-{
-	static const char *const tables[] = {
-		"messages", "recipients", "waiting", "due", "segments", "meta", NULL};
-	struct kv_options options = {.tables = tables};
-	char path[PATH_LEN_MAX];
-	enum fault fault = make_dir(dir, "index", path);
-
-	return fault != FAULT_OK ? fault : kv_open(path, &options, &spool->kv);
-}
-
-static enum fault
-get_tail(struct spool_txn *txn)
-{
-	struct segment_tail *tail = &txn->spool->committed;
 	struct slice value;
 
-	if (!kv_get(&txn->kv, SPOOL_META, SLICE("tail"), &value))
-		return txn->kv.fault != FAULT_OK ? txn->kv.fault : FAULT_NOT_FOUND;
+	if (!kv_get(txn, SPOOL_META, SLICE("tail"), &value))
+		return txn->fault != FAULT_OK ? txn->fault : FAULT_NOT_FOUND;
 	if (value.len != 12)
 		return FAULT_DAMAGED;
 	*tail = (struct segment_tail){get_u32(value.data), get_u64(value.data + 4)};
 	return FAULT_OK;
 }
 
-/* A new index beside segments means that the index was lost: what is left is not thrown away. */
 static enum fault
-check_new(struct spool *spool, const char *dir)
+open_journal(struct spool *spool, const char *dir, const struct spool_options *options)
 {
-	struct segment_tail last;
-	enum fault fault = segments_last(spool->segments, &last);
+	static const char *const tables[] = {
+		"messages", "recipients", "waiting", "due", "segments", "meta", NULL};
+	struct journal_options journal = {
+		.tables = tables,
+		.meta_table = SPOOL_META,
+		.segment_size_max = options->segment_size,
+		.checkpoints_apart = options->checkpoints_apart,
+		.tail_of_older = tail_of_older,
+	};
 
-	if (fault == FAULT_OK && last.segment != 0) {
-		log_error("%s/index is empty, but there are segments: not touched", dir);
-		fault = FAULT_DAMAGED;
-	}
-	return fault;
+	return journal_open(dir, &journal, &spool->journal);
 }
 
 /* Segments that died when a crash came between the commit and their removal. */
-static void
-note_dead_segments(struct spool_txn *txn)
-{
-	for (uint32_t s = 1; s < txn->spool->committed.segment; s++)
-		spool_note_freed(txn, (struct segment_place){.segment = s});
-}
-
-/* Cuts off what was never committed.  From the first start on the index says where that begins. */
 static enum fault
-recover(struct spool *spool, const char *dir)
+free_dead_segments(struct spool *spool)
 {
 	struct spool_txn txn;
 	enum fault fault = spool_begin(spool, true, &txn);
 
 	if (fault != FAULT_OK)
 		return fault;
-	fault = get_tail(&txn);
-	if (fault == FAULT_NOT_FOUND)
-		fault = check_new(spool, dir);
-	if (fault == FAULT_OK)
-		fault = segments_recover(spool->segments, spool->committed);
-	if (fault != FAULT_OK) {
-		spool_abort(&txn);
-		return fault;
-	}
-	note_dead_segments(&txn);
+	for (uint32_t s = 1; s < journal_point(spool->journal)->tail.segment; s++)
+		spool_note_freed(&txn, (struct segment_place){.segment = s});
 	return spool_commit(&txn);
 }
 
 static enum fault
-open_segments(struct spool *spool, const char *dir, uint64_t segment_size)
+open_files(struct spool *spool, const char *dir)
 {
-	struct segments_options options = {.size_max = segment_size};
-	char path[PATH_LEN_MAX];
-	enum fault fault = make_dir(dir, "segments", path);
+	struct buffer path;
 
+	buffer_init(&path, PATH_LEN_MAX);
+	buffer_add_text(&path, dir);
+	buffer_add_text(&path, "/segments");
+	buffer_add_byte(&path, '\0');
+	enum fault fault = buffer_fault(&path);
 	if (fault == FAULT_OK)
-		fault = segments_open(path, &options, &spool->segments);
-	if (fault == FAULT_OK)
-		fault = directory_sync(dir);
-	if (fault == FAULT_OK)
-		fault = recover(spool, dir);
-	if (fault == FAULT_OK)
-		fault = segment_files_open(path, SEGMENT_FILES_MAX, &spool->files);
+		fault = segment_files_open(
+			buffer_slice(&path).data, SEGMENT_FILES_MAX, &spool->files);
+	buffer_clear(&path);
 	if (fault != FAULT_OK)
 		return fault;
 	spool->reader = body_reader_new(spool->files);
@@ -139,7 +85,7 @@ open_segments(struct spool *spool, const char *dir, uint64_t segment_size)
 }
 
 enum fault
-spool_open(const char *dir, uint64_t segment_size, struct spool **out)
+spool_open(const char *dir, const struct spool_options *options, struct spool **out)
 {
 	struct spool *spool = calloc(1, sizeof *spool);
 	enum fault fault;
@@ -147,9 +93,11 @@ spool_open(const char *dir, uint64_t segment_size, struct spool **out)
 	if (spool == NULL)
 		return FAULT_NOMEM;
 	buffer_init(&spool->record, RECORD_MAX);
-	fault = open_index(spool, dir);
+	fault = open_journal(spool, dir, options);
 	if (fault == FAULT_OK)
-		fault = open_segments(spool, dir, segment_size);
+		fault = open_files(spool, dir);
+	if (fault == FAULT_OK)
+		fault = free_dead_segments(spool);
 	if (fault != FAULT_OK) {
 		spool_close(spool);
 		return fault;
@@ -167,35 +115,19 @@ spool_close(struct spool *spool)
 		body_reader_free(spool->reader);
 	if (spool->files != NULL)
 		segment_files_close(spool->files);
-	if (spool->segments != NULL)
-		segments_close(spool->segments);
-	kv_close(spool->kv);
+	journal_close(spool->journal);
 	buffer_clear(&spool->record);
+	free(spool->freed);
 	free(spool);
 }
 
-/* Bytes */
-
-/*
- * Takes back what was appended since the last commit.  Where that ended the index says: of a commit
- * that failed it is not known before.
- */
-static enum fault
-cut_now(struct spool *spool)
+struct journal *
+spool_journal(struct spool *spool)
 {
-	struct spool_txn txn;
-	enum fault fault = spool_begin(spool, true, &txn);
-
-	if (fault == FAULT_OK) {
-		fault = get_tail(&txn);
-		spool_abort(&txn);
-	}
-	if (fault == FAULT_OK)
-		fault = segments_cut(spool->segments, spool->committed);
-	if (fault == FAULT_OK)
-		spool->must_cut = false;
-	return fault_of_host(fault);
+	return spool->journal;
 }
+
+/* Bytes */
 
 enum fault
 spool_append(struct spool *spool, struct slice bytes, struct queue_message *m)
@@ -208,34 +140,17 @@ spool_append(struct spool *spool, struct slice bytes, struct queue_message *m)
 		.plain_len = bytes.len,
 		.body = bytes,
 	};
-	enum fault fault = FAULT_OK;
 
-	if (spool->must_cut)
-		fault = cut_now(spool);
-	if (fault != FAULT_OK)
-		return fault;
 	body_checksum(bytes, record.checksum);
 	memcpy(m->checksum, record.checksum, sizeof m->checksum);
 	m->size = bytes.len;
-	return segments_append(spool->segments, &record, &m->place);
-}
-
-enum fault
-spool_sync(struct spool *spool)
-{
-	return segments_sync(spool->segments);
+	return journal_append(spool->journal, &record, &m->place);
 }
 
 void
 spool_cut(struct spool *spool)
 {
-	enum fault fault;
-
-	spool->must_cut = true;
-	fault = cut_now(spool);
-	/* Tried again before the next append; the next start would do it too. */
-	if (fault != FAULT_OK)
-		log_warning("cannot cut the queue's segment: %s", fault_text(fault));
+	journal_cut(spool->journal);
 }
 
 static enum fault
@@ -321,50 +236,61 @@ enum fault
 spool_begin(struct spool *spool, bool writing, struct spool_txn *txn)
 {
 	*txn = (struct spool_txn){.spool = spool};
-	return fault_of_host(
-		writing ? kv_begin_write(spool->kv, &txn->kv) : kv_begin_read(spool->kv, &txn->kv));
+	if (!writing)
+		return fault_of_host(kv_begin_read(journal_kv(spool->journal), &txn->kv));
+	txn->before = journal_point(spool->journal)->tail;
+	return journal_begin(spool->journal, &txn->kv);
 }
 
-static void
-put_tail(struct spool_txn *txn, struct segment_tail tail)
-{
-	uint8_t value[12];
-
-	put_u32(value, tail.segment);
-	put_u64(value + 4, tail.length);
-	kv_put(&txn->kv, SPOOL_META, SLICE("tail"), slice_make(value, sizeof value));
-}
-
-/* Removes every segment before the tail's that holds no message any more. */
-static void
-free_segment(struct spool_txn *txn, uint32_t segment)
+/* Gives back the space of one place; FAULT_BUSY: only after the next checkpoint. */
+static enum fault
+free_place(struct spool *spool, const struct segment_place *place)
 {
 	enum fault fault;
 
-	if (segment >= txn->spool->committed.segment)
-		return;
-	fault = segments_remove(txn->spool->segments, segment);
-	if (fault != FAULT_OK && fault != FAULT_NOT_FOUND)
-		log_warning("cannot remove queue segment %u: %s", segment, fault_text(fault));
+	if (place->length != 0)
+		return journal_punch(spool->journal, place);
+	/* What is still written to is looked at again when the next one has begun. */
+	if (place->segment >= journal_point(spool->journal)->tail.segment)
+		return FAULT_OK;
+	fault = journal_remove(spool->journal, place->segment);
+	if (fault != FAULT_OK && fault != FAULT_BUSY)
+		log_warning(
+			"cannot remove queue segment %u: %s", place->segment, fault_text(fault));
+	return fault;
 }
 
-/* After the commit: space that is not given back now is given back with its segment. */
+static void
+keep_for_later(struct spool *spool, const struct segment_place *place)
+{
+	if (spool->freed == NULL)
+		spool->freed = calloc(FREED_MAX, sizeof *spool->freed);
+	/* What is forgotten here goes with its segment, or at the next start. */
+	if (spool->freed != NULL && spool->freed_count < FREED_MAX)
+		spool->freed[spool->freed_count++] = *place;
+}
+
+/* After the commit: what this transaction freed, and what had to wait for a checkpoint. */
 static void
 free_space(struct spool_txn *txn)
 {
-	for (size_t i = 0; i < txn->freed_count; i++) {
-		if (txn->freed[i].length == 0)
-			free_segment(txn, txn->freed[i].segment);
-		else if (segments_punch(txn->spool->segments, &txn->freed[i]) != FAULT_OK)
-			log_debug("cannot punch queue segment %u", txn->freed[i].segment);
-	}
+	struct spool *spool = txn->spool;
+	size_t waited = spool->freed_count;
+
+	spool->freed_count = 0;
+	for (size_t i = 0; i < waited; i++)
+		if (free_place(spool, &spool->freed[i]) == FAULT_BUSY)
+			spool->freed[spool->freed_count++] = spool->freed[i];
+	for (size_t i = 0; i < txn->freed_count; i++)
+		if (free_place(spool, &txn->freed[i]) == FAULT_BUSY)
+			keep_for_later(spool, &txn->freed[i]);
 }
 
 /* A segment that lost its last message while it was the tail's could not be removed then. */
 static void
 note_left_segments(struct spool_txn *txn, struct segment_tail tail)
 {
-	for (uint32_t s = txn->spool->committed.segment; s > 0 && s < tail.segment; s++)
+	for (uint32_t s = txn->before.segment; s > 0 && s < tail.segment; s++)
 		spool_note_freed(txn, (struct segment_place){.segment = s});
 }
 
@@ -395,21 +321,11 @@ keep_live_segments(struct spool_txn *txn)
 enum fault
 spool_commit(struct spool_txn *txn)
 {
-	struct segment_tail tail = txn->spool->committed;
-	enum fault fault;
-
-	/* What is to be cut off is not durable: the index must not say that it is there. */
-	if (!txn->spool->must_cut) {
-		tail = segments_tail(txn->spool->segments);
-		put_tail(txn, tail);
-	}
-	note_left_segments(txn, tail);
+	note_left_segments(txn, journal_tail(txn->spool->journal));
 	keep_live_segments(txn);
-	fault = fault_of_host(kv_commit(&txn->kv));
-	if (fault == FAULT_OK) {
-		txn->spool->committed = tail;
+	enum fault fault = journal_commit(txn->spool->journal, &txn->kv);
+	if (fault == FAULT_OK)
 		free_space(txn);
-	}
 	free(txn->freed);
 	txn->freed = NULL;
 	return fault;
@@ -418,7 +334,10 @@ spool_commit(struct spool_txn *txn)
 void
 spool_abort(struct spool_txn *txn)
 {
-	kv_abort(&txn->kv);
+	if (txn->kv.writing)
+		journal_abort(txn->spool->journal, &txn->kv);
+	else
+		kv_abort(&txn->kv);
 	free(txn->freed);
 	txn->freed = NULL;
 }

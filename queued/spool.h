@@ -9,7 +9,7 @@
  *	waiting     next_ms, id, number                   -> nothing
  *	due         destination, 0, next_ms, id, number   -> nothing
  *	segments    segment                               -> messages in it
- *	meta        "tail"                                -> the end of what is committed
+ *	meta        "log"                                 -> the journal's point
  *
  * A recipient stands in waiting or in due or, when held, in neither.  "In delivery" is not written:
  * after a crash such a recipient is due, which is what it must be.
@@ -18,7 +18,7 @@
 #define QUEUED_SPOOL_H
 
 #include "common/base/arena.h"
-#include "common/store/kv.h"
+#include "common/store/journal.h"
 #include "queued/record.h"
 
 struct spool;
@@ -27,20 +27,26 @@ struct spool;
 struct spool_txn {
 	struct spool *spool;
 	struct kv_txn kv;
+	struct segment_tail before; /* the end of the log when it began */
 	struct segment_place *freed; /* bytes of messages that this transaction removed */
 	size_t freed_count, freed_room;
 };
 
-/* Makes dir/index and dir/segments when they are missing; dir must exist. */
-MUST_USE enum fault spool_open(const char *dir, uint64_t segment_size, struct spool **);
+struct spool_options {
+	uint64_t segment_size; /* when a new file is begun */
+	bool checkpoints_apart; /* see journal.h */
+};
+
+/* Makes what is missing in dir, which must exist. */
+MUST_USE enum fault spool_open(const char *dir, const struct spool_options *, struct spool **);
 void spool_close(struct spool *);
+struct journal *spool_journal(struct spool *);
 
 /*
- * Appends the bytes of m (m->id) to the segments and fills in place, size and checksum.  Durable
- * after spool_sync(); part of the queue after the commit of a spool_put_message().
+ * Appends the bytes of m (m->id) to the segments and fills in place, size and checksum.  Part of
+ * the queue, and durable, after the commit of a spool_put_message().
  */
 MUST_USE enum fault spool_append(struct spool *, struct slice bytes, struct queue_message *);
-MUST_USE enum fault spool_sync(struct spool *);
 /* Forgets what was appended since the last commit. */
 void spool_cut(struct spool *);
 

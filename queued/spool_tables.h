@@ -24,12 +24,11 @@ enum {
 struct body_reader;
 
 struct spool {
-	struct kv *kv;
-	struct segments *segments;
-	struct segment_tail committed;
-	bool must_cut; /* appended in vain: to be taken back before anything is appended */
+	struct journal *journal;
 	struct segment_files *files;
 	struct body_reader *reader;
+	struct segment_place *freed; /* waits for a checkpoint; FREED_MAX, made when needed */
+	size_t freed_count;
 	struct buffer record; /* scratch for encoding */
 };
 

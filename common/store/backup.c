@@ -18,6 +18,7 @@
 
 #include "common/base/directory.h"
 #include "common/store/index.h"
+#include "common/store/journal.h"
 #include "common/store/segment_format.h"
 
 enum { PIECE = 1024 * 1024 };
@@ -99,7 +100,8 @@ static enum fault
 state_read(struct kv *kv, struct state *state)
 {
 	struct kv_txn txn;
-	uint64_t segment = 0, format = 0;
+	uint64_t format = 0;
+	struct journal_point point = {0};
 	enum fault fault = kv_begin_read(kv, &txn);
 
 	if (fault != FAULT_OK)
@@ -109,13 +111,11 @@ state_read(struct kv *kv, struct state *state)
 	if (fault == FAULT_OK)
 		fault = index_meta_load(&txn, INDEX_META_STORE, &state->id);
 	if (fault == FAULT_OK)
-		fault = index_meta_load(&txn, INDEX_META_SEGMENT, &segment);
-	if (fault == FAULT_OK)
-		fault = index_meta_load(&txn, INDEX_META_LENGTH, &state->tail.length);
+		fault = journal_point_load(&txn, INDEX_META, &point);
 	kv_abort(&txn);
-	if (fault == FAULT_OK && (format > STORE_FORMAT || segment > UINT32_MAX))
-		fault = format > STORE_FORMAT ? FAULT_UNSUPPORTED : FAULT_DAMAGED;
-	state->tail.segment = (uint32_t)segment;
+	if (fault == FAULT_OK && format != STORE_FORMAT)
+		fault = FAULT_UNSUPPORTED;
+	state->tail = point.tail;
 	return fault;
 }
 

@@ -11,8 +11,8 @@
 #include "common/store/store.h"
 
 /*
- * T(enumerator, name, key, value): also shown in pabal-store(5).
- * Numbers: id 8 bytes, mailbox and uid 4, modseq 8, time 8 (seconds).
+ * T(enumerator, name, key, value): also shown in pabal-store(5).  Numbers: id 8 bytes, mailbox and
+ * uid 4, modseq 8, time 8 (seconds).  The log names a table by its place here: only add at the end.
  */
 #define INDEX_TABLES(T)                                                                            \
 	T(META, "meta", "name", "format, tail of the segments, next id")                           \
@@ -72,9 +72,16 @@ struct index_email {
 
 struct index_body {
 	uint32_t references; /* emails */
-	struct segment_place place;
+	struct segment_place place; /* of the record */
 	uint32_t structure_len;
+	uint16_t prefix_len; /* in the record; that of its first email */
+	uint8_t codec; /* enum body_codec */
+	uint64_t stored_len;
+	uint64_t plain_len;
 };
+
+/* Where the body's bytes are, within the record. */
+struct body_handle index_body_handle(const struct index_body *);
 
 struct index_segment {
 	uint64_t live_bytes;
@@ -112,7 +119,7 @@ struct index_key index_key_subscription(uint64_t account, struct slice name);
 MUST_USE enum fault index_message_decode(struct slice key, struct slice, struct store_message *);
 MUST_USE enum fault index_message_load(
 	struct kv_txn *, struct index_key key, struct store_message *);
-enum { INDEX_MESSAGE_SIZE = 96 };
+enum { INDEX_MESSAGE_SIZE = 76 };
 void index_message_encode(const struct store_message *, uint8_t record[static INDEX_MESSAGE_SIZE]);
 void index_message_save(struct kv_txn *, const struct store_message *);
 
@@ -135,8 +142,7 @@ MUST_USE enum fault index_meta_load(struct kv_txn *, const char *name, uint64_t 
 void index_meta_save(struct kv_txn *, const char *name, uint64_t value);
 #define INDEX_META_FORMAT "format"
 #define INDEX_META_STORE "store-id" /* drawn when the store is made; a backup has the same */
-#define INDEX_META_SEGMENT "tail-segment"
-#define INDEX_META_LENGTH "tail-length"
 #define INDEX_META_NEXT_ID "next-id"
+#define INDEX_META_UPGRADE "upgrade-from" /* the format that records may still have */
 
 #endif

@@ -14,7 +14,7 @@ enum {
 	ACCOUNT_SIZE = 56,
 	MAILBOX_SIZE = 52, /* and the last level of the name */
 	EMAIL_SIZE = 20, /* and the prefix */
-	BODY_SIZE = 28,
+	BODY_SIZE = 48,
 	SEGMENT_SIZE = 12,
 	DELIVERED_SIZE = 20,
 };
@@ -162,20 +162,13 @@ index_message_decode(struct slice key, struct slice value, struct store_message 
 	m->received_at = (int64_t)get_u64(p + 32);
 	m->keywords.bits[0] = get_u64(p + 40);
 	m->keywords.bits[1] = get_u64(p + 48);
-	m->body.offset = get_u64(p + 56);
-	m->body.stored_len = get_u64(p + 64);
-	m->body.plain_len = get_u64(p + 72);
-	m->body.segment = get_u32(p + 80);
-	m->structure_len = get_u32(p + 84);
-	m->prefix_len = get_u16(p + 88);
-	m->zone = (int16_t)get_u16(p + 90);
-	m->flags = (uint8_t)p[92];
-	m->body.codec = (uint8_t)p[93];
-	m->size = m->prefix_len + m->body.plain_len;
-	if (!body_lengths_fit(m->body.codec, m->body.plain_len, m->body.stored_len) ||
-		m->prefix_len > STORE_PREFIX_MAX || m->body.plain_len > INT64_MAX)
-		return FAULT_DAMAGED;
-	return FAULT_OK;
+	uint64_t plain_len = get_u64(p + 56);
+	m->structure_len = get_u32(p + 64);
+	m->prefix_len = get_u16(p + 68);
+	m->zone = (int16_t)get_u16(p + 70);
+	m->flags = (uint8_t)p[72];
+	m->size = m->prefix_len + plain_len;
+	return m->prefix_len > STORE_PREFIX_MAX || plain_len > INT64_MAX ? FAULT_DAMAGED : FAULT_OK;
 }
 
 void
@@ -188,16 +181,12 @@ index_message_encode(const struct store_message *m, uint8_t p[static INDEX_MESSA
 	put_u64(p + 32, (uint64_t)m->received_at);
 	put_u64(p + 40, m->keywords.bits[0]);
 	put_u64(p + 48, m->keywords.bits[1]);
-	put_u64(p + 56, m->body.offset);
-	put_u64(p + 64, m->body.stored_len);
-	put_u64(p + 72, m->body.plain_len);
-	put_u32(p + 80, m->body.segment);
-	put_u32(p + 84, m->structure_len);
-	put_u16(p + 88, (uint16_t)m->prefix_len);
-	put_u16(p + 90, (uint16_t)m->zone);
-	p[92] = m->flags;
-	p[93] = m->body.codec;
-	p[94] = p[95] = 0;
+	put_u64(p + 56, m->size - m->prefix_len);
+	put_u32(p + 64, m->structure_len);
+	put_u16(p + 68, (uint16_t)m->prefix_len);
+	put_u16(p + 70, (uint16_t)m->zone);
+	p[72] = m->flags;
+	p[73] = p[74] = p[75] = 0;
 }
 
 enum fault
@@ -258,15 +247,32 @@ index_email_save(struct kv_txn *txn, uint64_t id, const struct index_email *e)
 enum fault
 index_body_decode(struct slice value, struct index_body *b)
 {
+	const char *p = value.data;
+
 	if (value.len != BODY_SIZE)
 		return FAULT_DAMAGED;
 	*b = (struct index_body){
-		.references = get_u32(value.data),
-		.place = {get_u32(value.data + 4), get_u64(value.data + 8),
-			get_u64(value.data + 16)},
-		.structure_len = get_u32(value.data + 24),
+		.references = get_u32(p),
+		.place = {get_u32(p + 4), get_u64(p + 8), get_u64(p + 16)},
+		.structure_len = get_u32(p + 24),
+		.stored_len = get_u64(p + 28),
+		.plain_len = get_u64(p + 36),
+		.prefix_len = get_u16(p + 44),
+		.codec = (uint8_t)p[46],
 	};
-	return FAULT_OK;
+	return body_lengths_fit(b->codec, b->plain_len, b->stored_len) ? FAULT_OK : FAULT_DAMAGED;
+}
+
+struct body_handle
+index_body_handle(const struct index_body *b)
+{
+	return (struct body_handle){
+		.segment = b->place.segment,
+		.codec = b->codec,
+		.offset = b->place.offset + SEGMENT_HEADER_SIZE + b->prefix_len + b->structure_len,
+		.stored_len = b->stored_len,
+		.plain_len = b->plain_len,
+	};
 }
 
 enum fault
@@ -289,6 +295,11 @@ index_body_save(struct kv_txn *txn, uint64_t id, const struct index_body *b)
 	put_u64(p + 8, b->place.offset);
 	put_u64(p + 16, b->place.length);
 	put_u32(p + 24, b->structure_len);
+	put_u64(p + 28, b->stored_len);
+	put_u64(p + 36, b->plain_len);
+	put_u16(p + 44, b->prefix_len);
+	p[46] = b->codec;
+	p[47] = 0;
 	kv_put(txn, INDEX_BODIES, index_key_slice(&key), slice_make(p, sizeof(p)));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The door to LMDB: opening, growing, transactions.  Linked by authd (directory), queued (queue),
- * mailboxd (store) and the readers of the store.  Durability is LMDB's full one: no NOSYNC, no
- * NOMETASYNC, no WRITEMAP, so a commit that returned is on disk and the file is never torn.
+ * mailboxd (store) and the readers of the store.  Durability is LMDB's full one, so a commit that
+ * returned is on disk and the file is never torn; unless the owner asks for lazy commits.
  */
 #include "common/store/kv_private.h"
 
@@ -141,12 +141,17 @@ env_open(struct kv *kv)
 static void
 env_close(struct kv *kv)
 {
-	if (kv->idle_reader != NULL)
-		mdb_txn_abort(kv->idle_reader);
-	kv->idle_reader = NULL;
+	MDB_txn **readers[] = {&kv->idle_reader, &kv->pin, &kv->pin_next};
+
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
+		if (*readers[i] != NULL)
+			mdb_txn_abort(*readers[i]);
+		*readers[i] = NULL;
+	}
 	if (kv->env != NULL)
 		mdb_env_close(kv->env);
 	kv->env = NULL;
+	kv->reserved = 0;
 	kv->broken = false;
 }
 
@@ -170,6 +175,9 @@ env_start(struct kv *kv)
 		fault = env_open(kv);
 	if (fault == FAULT_OK)
 		fault = tables_open(kv);
+	/* Making the environment was durable; from now on the owner's log is. */
+	if (fault == FAULT_OK && kv->options.lazy)
+		fault = kv_fault_of(kv, mdb_env_set_flags(kv->env, MDB_NOSYNC, 1));
 	if (fault != FAULT_OK)
 		env_close(kv);
 	return fault;
@@ -298,9 +306,12 @@ kv_begin_write(struct kv *kv, struct kv_txn *txn)
 	enum fault fault = FAULT_OK;
 
 	*txn = (struct kv_txn){.kv = kv, .writing = true};
-	if (kv->broken && !kv->reading)
+	/* A lazy one must be opened anew, by its owner: only he knows what is durable. */
+	if (kv->broken && kv->options.lazy)
+		fault = FAULT_IO;
+	else if (kv->broken && !kv->reading)
 		env_close(kv);
-	if (kv->env == NULL)
+	if (fault == FAULT_OK && kv->env == NULL)
 		fault = env_start(kv);
 	if (fault == FAULT_OK)
 		fault = map_grow(kv);
@@ -324,6 +335,12 @@ kv_commit(struct kv_txn *txn)
 	fault = kv_fault_of(txn->kv, mdb_txn_commit(txn->mdb));
 	txn->mdb = NULL;
 	return fault;
+}
+
+bool
+kv_is_broken(const struct kv *kv)
+{
+	return kv->broken && kv->options.lazy;
 }
 
 void

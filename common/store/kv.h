@@ -30,15 +30,34 @@ struct MDB_cursor;
 struct kv_options {
 	const char *const *tables; /* names, NULL at the end; the index is the table's number */
 	bool readonly; /* never creates anything; needs write access to lock.mdb only */
+	/*
+	 * Commits after kv_open() are seen by readers at once, but are not durable: whoever sets
+	 * this keeps a log of his own (journal.h) and pins what is durable.
+	 */
+	bool lazy;
 	bool group_reads; /* a writer: files are made 0640, lock.mdb 0660, for readers of our group
 			   */
 	uint64_t map_bytes; /* first size of the map; 0: 256 MiB.  It grows by itself */
 	uint64_t margin_bytes; /* room kept for one write transaction; 0: 64 MiB */
 };
 
+/* One put or delete that a write transaction made. */
+struct kv_change {
+	unsigned table;
+	bool is_delete; /* value is empty then */
+	struct slice key; /* borrowed until changed() returns */
+	struct slice value;
+};
+
+/* Hears of every change of the transactions that name it, after the change was made. */
+struct kv_recorder {
+	void (*changed)(struct kv_recorder *, const struct kv_change *);
+};
+
 struct kv_txn {
 	struct kv *kv;
 	struct MDB_txn *mdb;
+	struct kv_recorder *recorder; /* set after kv_begin_write(), or NULL */
 	bool writing;
 	enum fault fault; /* the first one */
 };
@@ -47,6 +66,7 @@ struct kv_txn {
 struct kv_cursor {
 	struct kv_txn *txn;
 	struct MDB_cursor *mdb;
+	unsigned table;
 	struct slice key;
 	struct slice value;
 };
@@ -64,6 +84,39 @@ void kv_check_readers(struct kv *);
 /* Writes a consistent copy of the environment, while it is in use, to the empty directory dir. */
 MUST_USE enum fault kv_copy(struct kv *, const char *dir);
 
+/*
+ * What a lazy environment needs to be put back, after a power cut, to a state that was durable:
+ * the beginnings of LMDB's two meta pages.
+ */
+enum { KV_META_SIZE = 512 };
+struct kv_metas {
+	uint32_t page_size;
+	uint8_t pages[2][KV_META_SIZE];
+};
+/* Between write transactions: the metas of the last commit. */
+MUST_USE enum fault kv_metas_read(struct kv *, struct kv_metas *);
+/*
+ * Puts metas back into the environment in dir, which is not open; right only while no page of that
+ * state has been used again.  FAULT_BUSY: some process has the environment open.
+ */
+MUST_USE enum fault kv_metas_restore(const char *dir, const struct kv_metas *);
+/*
+ * kv_pin_next() keeps all pages of the last commit from being used again, beside those of the
+ * earlier pin; kv_pin_move() lets go of the earlier one, kv_pin_stay() of the new one.
+ */
+MUST_USE enum fault kv_pin_next(struct kv *);
+void kv_pin_move(struct kv *);
+void kv_pin_stay(struct kv *);
+/* The descriptor of the data file, for fdatasync(), by any thread, until kv_close(). */
+int kv_file(const struct kv *);
+/* Bytes of the data file that are in use, free pages included. */
+uint64_t kv_size(struct kv *);
+/*
+ * Takes blocks ahead for this many bytes of growth; FAULT_NO_SPACE: the disk is full, commits can
+ * still succeed as long as earlier blocks last.
+ */
+MUST_USE enum fault kv_reserve(struct kv *, uint64_t bytes);
+
 /* At most one read and one write transaction of an environment at a time. */
 MUST_USE enum fault kv_begin_read(struct kv *, struct kv_txn *);
 MUST_USE enum fault kv_begin_write(struct kv *, struct kv_txn *);
@@ -73,6 +126,8 @@ MUST_USE enum fault kv_begin_write(struct kv *, struct kv_txn *);
  * larger now, do the whole transaction again.
  */
 MUST_USE enum fault kv_commit(struct kv_txn *);
+/* LMDB has given up on a lazy environment: it must be opened anew. */
+bool kv_is_broken(const struct kv *);
 /* Ends a read transaction, or drops a write transaction.  Accepts one that has ended. */
 void kv_abort(struct kv_txn *);
 /* Records a fault as if the environment had raised it. */

@@ -44,13 +44,21 @@ kv_get(struct kv_txn *txn, unsigned table, struct slice key, struct slice *value
 	return true;
 }
 
+static void
+record(struct kv_txn *txn, const struct kv_change *change)
+{
+	if (txn->recorder != NULL)
+		txn->recorder->changed(txn->recorder, change);
+}
+
 void
 kv_put(struct kv_txn *txn, unsigned table, struct slice key, struct slice value)
 {
 	MDB_val k = val_of(key), v = val_of(value);
 
-	if (key_fits(txn, key))
-		(void)succeeded(txn, mdb_put(txn->mdb, txn->kv->tables[table], &k, &v, 0));
+	if (key_fits(txn, key) &&
+		succeeded(txn, mdb_put(txn->mdb, txn->kv->tables[table], &k, &v, 0)))
+		record(txn, &(struct kv_change){table, false, key, value});
 }
 
 bool
@@ -58,8 +66,11 @@ kv_delete(struct kv_txn *txn, unsigned table, struct slice key)
 {
 	MDB_val k = val_of(key);
 
-	return key_fits(txn, key) &&
-		succeeded(txn, mdb_del(txn->mdb, txn->kv->tables[table], &k, NULL));
+	if (!key_fits(txn, key) ||
+		!succeeded(txn, mdb_del(txn->mdb, txn->kv->tables[table], &k, NULL)))
+		return false;
+	record(txn, &(struct kv_change){table, true, key, SLICE("")});
+	return true;
 }
 
 uint64_t
@@ -82,7 +93,7 @@ kv_txn_number(const struct kv_txn *txn)
 void
 kv_cursor_open(struct kv_txn *txn, unsigned table, struct kv_cursor *cursor)
 {
-	*cursor = (struct kv_cursor){.txn = txn};
+	*cursor = (struct kv_cursor){.txn = txn, .table = table};
 	if (txn->fault == FAULT_OK && txn->mdb != NULL &&
 		!succeeded(txn, mdb_cursor_open(txn->mdb, txn->kv->tables[table], &cursor->mdb)))
 		cursor->mdb = NULL;
@@ -157,22 +168,37 @@ kv_next_prefix(struct kv_cursor *cursor, struct slice prefix)
 	return kv_next(cursor) && slice_starts(cursor->key, prefix);
 }
 
+/* The page that holds the key may be rewritten while the key is still needed. */
+static struct slice
+key_copy(const struct kv_cursor *cursor, char key[static KV_KEY_MAX])
+{
+	size_t len = cursor->key.len < KV_KEY_MAX ? cursor->key.len : KV_KEY_MAX;
+
+	memcpy(key, cursor->key.data, len);
+	return slice_make(key, len);
+}
+
 void
 kv_cursor_put(struct kv_cursor *cursor, struct slice value)
 {
-	char key[KV_KEY_MAX];
+	char bytes[KV_KEY_MAX];
 
-	if (cursor->mdb == NULL || cursor->txn->fault != FAULT_OK || cursor->key.len > sizeof(key))
+	if (cursor->mdb == NULL || cursor->txn->fault != FAULT_OK)
 		return;
-	/* The page that holds the key may be rewritten while LMDB still reads the key. */
-	memcpy(key, cursor->key.data, cursor->key.len);
-	MDB_val k = {cursor->key.len, key}, v = val_of(value);
-	(void)succeeded(cursor->txn, mdb_cursor_put(cursor->mdb, &k, &v, MDB_CURRENT));
+	struct slice key = key_copy(cursor, bytes);
+	MDB_val k = val_of(key), v = val_of(value);
+	if (succeeded(cursor->txn, mdb_cursor_put(cursor->mdb, &k, &v, MDB_CURRENT)))
+		record(cursor->txn, &(struct kv_change){cursor->table, false, key, value});
 }
 
 void
 kv_cursor_delete(struct kv_cursor *cursor)
 {
-	if (cursor->mdb != NULL && cursor->txn->fault == FAULT_OK)
-		(void)succeeded(cursor->txn, mdb_cursor_del(cursor->mdb, 0));
+	char bytes[KV_KEY_MAX];
+
+	if (cursor->mdb == NULL || cursor->txn->fault != FAULT_OK)
+		return;
+	struct slice key = key_copy(cursor, bytes);
+	if (succeeded(cursor->txn, mdb_cursor_del(cursor->mdb, 0)))
+		record(cursor->txn, &(struct kv_change){cursor->table, true, key, SLICE("")});
 }

@@ -14,6 +14,9 @@ struct kv {
 	MDB_dbi tables[KV_TABLES_MAX];
 	unsigned table_count;
 	MDB_txn *idle_reader; /* reset, kept for the next read */
+	MDB_txn *pin; /* only their slots count: nothing is read through them */
+	MDB_txn *pin_next;
+	uint64_t reserved; /* the data file has its blocks up to here */
 	bool reading; /* the map must not move */
 	bool must_grow; /* the last write transaction did not fit */
 	bool broken; /* LMDB gave up on this environment: reopen it */

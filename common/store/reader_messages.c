@@ -116,13 +116,19 @@ reader_content(
 	struct store_reader *r, const struct store_message *message, struct store_content *content)
 {
 	struct index_email email;
+	struct index_body body;
+	enum fault fault = index_body_load(&r->txn, message->body_id, &body);
 
-	content->body = message->body;
 	content->prefix_len = 0;
-	/* The body lies where the message says; without a prefix there is nothing to look up. */
+	if (fault != FAULT_OK)
+		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
+	if (body.plain_len != message->size - message->prefix_len)
+		return FAULT_DAMAGED;
+	content->body = index_body_handle(&body);
+	/* Without a prefix there is nothing more to look up. */
 	if (message->prefix_len == 0)
 		return FAULT_OK;
-	enum fault fault = index_email_load(&r->txn, message->email_id, &email);
+	fault = index_email_load(&r->txn, message->email_id, &email);
 	if (fault != FAULT_OK)
 		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
 	if (email.prefix.len != message->prefix_len || email.prefix.len > STORE_PREFIX_MAX)

@@ -89,8 +89,7 @@ ids_pass(struct store_writer *w, uint64_t id)
 
 /* Files one message; FAULT_EXISTS when its place or its email is taken. */
 static enum fault
-message_file(struct salvage *s, const struct segment_record *r, const struct body_handle *handle,
-	const struct index_body *body)
+message_file(struct salvage *s, const struct segment_record *r, const struct index_body *body)
 {
 	struct store_writer *w = s->writer;
 	struct writer_place place;
@@ -105,10 +104,9 @@ message_file(struct salvage *s, const struct segment_record *r, const struct bod
 		.received_at = r->received_at,
 		.zone = r->zone,
 		.flags = r->flags & STORE_FLAGS_ALL,
-		.size = r->prefix.len + handle->plain_len,
+		.size = r->prefix.len + body->plain_len,
 		.prefix_len = (uint32_t)r->prefix.len,
 		.structure_len = body->structure_len,
-		.body = *handle,
 	};
 
 	if (r->uid == 0 || r->uid == UINT32_MAX || r->mailbox == 0 || r->mailbox == UINT32_MAX)
@@ -134,15 +132,23 @@ message_file(struct salvage *s, const struct segment_record *r, const struct bod
 static enum fault
 mail_file(struct salvage *s, const struct segment_place *place, const struct segment_record *r)
 {
-	struct index_body body = {1, *place, (uint32_t)r->structure.len}, known;
-	struct body_handle handle = {
-		place->segment, r->codec, segment_body_offset(place, r), r->body.len, r->plain_len};
+	struct index_body known,
+		body = {
+			.references = 1,
+			.place = *place,
+			.structure_len = (uint32_t)r->structure.len,
+			.prefix_len = (uint16_t)r->prefix.len,
+			.codec = r->codec,
+			.stored_len = r->body.len,
+			.plain_len = r->plain_len,
+		};
+	struct body_handle handle = index_body_handle(&body);
 	enum fault fault = body_verify(s->bodies, &handle, r->checksum);
 
 	if (fault == FAULT_OK && index_body_load(&s->writer->txn, r->body_id, &known) == FAULT_OK)
 		fault = FAULT_EXISTS;
 	if (fault == FAULT_OK)
-		fault = message_file(s, r, &handle, &body);
+		fault = message_file(s, r, &body);
 	if (fault != FAULT_OK)
 		return fault;
 	writer_body_add(s->writer, r->body_id, &body, r->structure);
@@ -155,17 +161,12 @@ mail_file(struct salvage *s, const struct segment_place *place, const struct seg
 static enum fault
 target_file(struct salvage *s, const struct segment_record *r)
 {
-	struct segment_record mail;
 	struct index_body body;
 	enum fault fault = index_body_load(&s->writer->txn, r->body_id, &body);
 
-	if (fault == FAULT_OK)
-		fault = segment_files_header(s->files, &body.place, &mail);
 	if (fault != FAULT_OK)
 		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
-	struct body_handle handle = {body.place.segment, mail.codec,
-		segment_body_offset(&body.place, &mail), mail.body.len, mail.plain_len};
-	fault = message_file(s, r, &handle, &body);
+	fault = message_file(s, r, &body);
 	if (fault != FAULT_OK)
 		return fault;
 	body.references++;
@@ -259,7 +260,7 @@ segment_salvage(struct salvage *s, uint32_t segment)
 static enum fault
 salvage_all(struct salvage *s)
 {
-	uint32_t last = segments_tail(s->writer->segments).segment;
+	uint32_t last = journal_point(s->writer->journal)->tail.segment;
 	enum fault fault = writer_begin(s->writer);
 
 	for (uint32_t i = 1; fault == FAULT_OK && i <= last && i != 0; i++)

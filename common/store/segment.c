@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,9 +24,11 @@ struct segments {
 	uint64_t size_max;
 	struct segment_tail tail;
 	uint64_t allocated; /* bytes of the tail's file that have their blocks, or tail.length */
+	bool cannot_allocate; /* this file system takes no blocks ahead */
 	bool file_dirty; /* appended since the last sync */
 	bool dir_dirty; /* a file was made since the last sync */
 	enum fault broken; /* a sync failed: until a cut nothing here can be made durable */
+	uint8_t header_checksum[SEGMENT_CHECKSUM_SIZE]; /* of the last record */
 };
 
 /*
@@ -71,16 +74,32 @@ file_close(struct segments *s)
 	s->file = -1;
 }
 
-/* No guarantee hangs on it: where there is no room ahead, the write finds out by itself. */
-static void
-allocate_ahead(struct segments *s, uint64_t end)
+/*
+ * Takes blocks ahead of end.  Mail must leave a reserve behind it, from which changes of the index
+ * (an expunge that makes room, say) can be logged when the disk is full.
+ */
+static enum fault
+allocate_ahead(struct segments *s, uint64_t end, bool is_mail)
 {
-	uint64_t ahead = end + ALLOCATE_AHEAD < s->size_max ? end + ALLOCATE_AHEAD : s->size_max;
+	uint64_t least = end + SEGMENT_RESERVE, ahead = end + ALLOCATE_AHEAD;
 
-	if (end <= s->allocated || ahead <= end)
-		return;
-	if (fallocate(s->file, 0, (off_t)s->tail.length, (off_t)(ahead - s->tail.length)) == 0)
-		s->allocated = ahead;
+	if (least <= s->allocated || s->cannot_allocate)
+		return FAULT_OK;
+	if (ahead > s->size_max)
+		ahead = s->size_max > least ? s->size_max : least;
+	while (fallocate(s->file, 0, (off_t)s->tail.length, (off_t)(ahead - s->tail.length)) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno == EOPNOTSUPP || errno == ENOSYS) {
+			s->cannot_allocate = true;
+			return FAULT_OK;
+		}
+		if (ahead == least)
+			return is_mail ? fault_from_errno(errno) : FAULT_OK;
+		ahead = least;
+	}
+	s->allocated = ahead;
+	return FAULT_OK;
 }
 
 void
@@ -210,6 +229,7 @@ segments_recover(struct segments *s, struct segment_tail tail)
 	enum fault fault = tail_restore(s, tail);
 	if (fault == FAULT_OK)
 		fault = later_remove(s, tail.segment);
+	s->file_dirty = s->dir_dirty = true;
 	return fault;
 }
 
@@ -276,13 +296,13 @@ part_of(struct slice s)
 	return (struct iovec){(void *)(uintptr_t)s.data, s.len};
 }
 
-/* The file that the next record goes to. */
+/* The file that the next record goes to.  Changes of the index ask for no new one. */
 static enum fault
-tail_ensure(struct segments *s)
+tail_ensure(struct segments *s, bool is_mail)
 {
 	if (s->broken != FAULT_OK)
 		return s->broken;
-	if (s->tail.segment == 0 || s->tail.length >= s->size_max)
+	if (s->tail.segment == 0 || (is_mail && s->tail.length >= s->size_max))
 		return fault_of_host(roll_over(s));
 	if (s->file < 0)
 		return fault_of_host(file_open(s, s->tail.segment, 0));
@@ -297,7 +317,8 @@ segments_append(
 
 	if (record->prefix.len > UINT32_MAX || record->structure.len > UINT32_MAX)
 		return FAULT_TOO_BIG;
-	enum fault fault = tail_ensure(s);
+	bool is_mail = record->kind != SEGMENT_CHANGES;
+	enum fault fault = tail_ensure(s, is_mail);
 	if (fault != FAULT_OK)
 		return fault;
 	segment_header_encode(record, header);
@@ -308,13 +329,23 @@ segments_append(
 		part_of(record->structure), part_of(record->body),
 		{(void *)(uintptr_t)padding, length - unpadded}};
 	s->file_dirty = true;
-	allocate_ahead(s, s->tail.length + length);
-	fault = write_parts(s->file, parts, sizeof(parts) / sizeof(parts[0]), s->tail.length);
+	fault = allocate_ahead(s, s->tail.length + length, is_mail);
+	if (fault == FAULT_OK)
+		fault = write_parts(
+			s->file, parts, sizeof(parts) / sizeof(parts[0]), s->tail.length);
 	if (fault != FAULT_OK)
 		return fault_of_host(fault);
 	*place = (struct segment_place){s->tail.segment, s->tail.length, length};
+	memcpy(s->header_checksum, header + SEGMENT_HEADER_SIZE - SEGMENT_CHECKSUM_SIZE,
+		SEGMENT_CHECKSUM_SIZE);
 	s->tail.length += length;
 	return FAULT_OK;
+}
+
+const uint8_t *
+segments_header_checksum(const struct segments *s)
+{
+	return s->header_checksum;
 }
 
 /* The kernel tells of lost pages once: a second sync would say that all is well. */

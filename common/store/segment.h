@@ -23,11 +23,19 @@ enum {
 	SEGMENT_FILES_OPEN = 32, /* descriptors that a reader keeps open at most */
 };
 #define SEGMENT_SIZE_MAX (UINT64_C(1) << 30) /* when a new file is begun, by default */
+/* Bytes that mail leaves free on a full disk, for changes of the index. */
+#define SEGMENT_RESERVE (UINT64_C(256) << 10)
 
 enum segment_kind {
 	SEGMENT_MAIL = 1, /* a message with its body */
 	SEGMENT_TARGET = 2, /* a further mailbox of the body body_id; has only a prefix */
 	SEGMENT_QUEUE = 3, /* a queued message; email_id is the queue id */
+	/*
+	 * Changes of the index, see journal.h.  email_id is the commit's sequence number, body_id
+	 * the number of changes, mailbox 1 in the last record of a commit; the prefix is the
+	 * checksum of the commit before, and the digest of the headers since.
+	 */
+	SEGMENT_CHANGES = 4,
 };
 
 /* What a record says of itself, enough to rebuild an index without any other file. */
@@ -46,6 +54,7 @@ struct segment_record {
 	uint64_t plain_len; /* bytes of the body when unpacked */
 	uint8_t checksum[SEGMENT_CHECKSUM_SIZE]; /* of the unpacked body */
 	uint8_t parts_checksum[SEGMENT_CHECKSUM_SIZE]; /* of prefix and structure; by the append */
+	uint8_t header_checksum[SEGMENT_CHECKSUM_SIZE]; /* of all above; when read from a header */
 	struct slice prefix; /* at most 4 GiB each */
 	struct slice structure;
 	struct slice body; /* as stored */
@@ -74,7 +83,9 @@ struct segments_options {
 MUST_USE enum fault segments_open(
 	const char *dir, const struct segments_options *, struct segments **);
 void segments_close(struct segments *);
-/* Cuts off everything past the tail, later files included.  FAULT_DAMAGED when files are shorter.
+/*
+ * Cuts off everything past the tail, later files included; the next sync makes sure of all before.
+ * FAULT_DAMAGED when files are shorter.
  */
 MUST_USE enum fault segments_recover(struct segments *, struct segment_tail);
 /* The last segment file there is and its length (cut down to a multiple of 8). */
@@ -83,6 +94,8 @@ MUST_USE enum fault segments_last(struct segments *, struct segment_tail *);
  * disk are temporary ones. */
 MUST_USE enum fault segments_append(
 	struct segments *, const struct segment_record *, struct segment_place *);
+/* The checksum of the header that was appended last. */
+const uint8_t *segments_header_checksum(const struct segments *);
 /*
  * Makes all appended records durable; the directory entry of a new file too.  After a fault nothing
  * that was appended since the last sync may be trusted: every append and sync fails with it until

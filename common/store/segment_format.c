@@ -126,8 +126,15 @@ segment_header_decode(
 	if (get_u16(header + 4) > VERSION)
 		return FAULT_UNSUPPORTED;
 	header_fields(header, record);
+	memcpy(record->header_checksum, checksum, sizeof(checksum));
 	/* A sum of three such lengths cannot wrap round. */
 	return record->body.len > UINT64_MAX / 4 ? FAULT_DAMAGED : FAULT_OK;
+}
+
+bool
+segment_is_magic(const char *at)
+{
+	return get_u32(at) == MAGIC;
 }
 
 uint64_t

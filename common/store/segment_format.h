@@ -19,6 +19,8 @@ void segment_header_encode(
 /* FAULT_DAMAGED: no header, or not a whole one; FAULT_UNSUPPORTED: of a newer version. */
 MUST_USE enum fault segment_header_decode(
 	const uint8_t header[static SEGMENT_HEADER_SIZE], struct segment_record *);
+/* Four bytes that may begin a header. */
+bool segment_is_magic(const char *at);
 /* The checksum over prefix and structure. */
 void segment_parts_checksum(struct slice prefix, struct slice structure,
 	uint8_t checksum[static SEGMENT_CHECKSUM_SIZE]);

@@ -109,7 +109,6 @@ struct store_message {
 	uint64_t size; /* RFC822.SIZE: prefix and body */
 	uint32_t prefix_len;
 	uint32_t structure_len;
-	struct body_handle body;
 };
 
 /* Entries of the change log.  A later entry may overtake an earlier one of the same UIDs. */
@@ -138,9 +137,9 @@ struct store_event {
 };
 
 /*
- * Format of the directory: index/ (LMDB), segments/.  A store of a newer format is refused with
- * FAULT_UNSUPPORTED.
+ * Format of the directory: index/ (LMDB), segments/, checkpoint.  A store of a newer format is refused
+ * with FAULT_UNSUPPORTED, one of an older format is upgraded by the writer.
  */
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 #endif

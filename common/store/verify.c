@@ -209,14 +209,18 @@ body_check(struct store_verify *v, uint64_t id, const struct index_body *body)
 	struct segment_record record;
 	enum fault fault = segment_files_header(v->reader->files, &place, &record);
 
-	if (fault == FAULT_OK && (record.body_id != id || place.length != body->place.length))
+	if (fault == FAULT_OK &&
+		(record.body_id != id || place.length != body->place.length ||
+			record.codec != body->codec || record.body.len != body->stored_len ||
+			record.plain_len != body->plain_len ||
+			record.prefix.len != body->prefix_len ||
+			record.structure.len != body->structure_len))
 		fault = FAULT_DAMAGED;
 	if (fault == FAULT_OK)
 		fault = parts_check(v, id, &place, &record);
 	if (fault != FAULT_OK || !v->options.bodies)
 		return fault;
-	struct body_handle handle = {place.segment, record.codec,
-		segment_body_offset(&place, &record), record.body.len, record.plain_len};
+	struct body_handle handle = index_body_handle(body);
 	v->progress.bytes += record.body.len;
 	return body_verify(v->reader->bodies, &handle, record.checksum);
 }

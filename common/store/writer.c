@@ -38,25 +38,6 @@ path_make(const char *dir, const char *name, char path[static PATH_MAX])
 }
 
 static enum fault
-dir_ensure(const struct store_writer *w, const char *name, char path[static PATH_MAX])
-{
-	mode_t mode = w->options.group_reads ? 0750 : 0700;
-	enum fault fault = path_make(w->dir, name, path);
-
-	if (fault != FAULT_OK)
-		return fault;
-	if (mkdir(path, mode) < 0)
-		return errno == EEXIST ? FAULT_OK : fault_from_errno(errno);
-	/* mkdir obeys the umask. */
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fchmod(dir, mode) < 0)
-		fault = fault_from_errno(errno);
-	if (dir >= 0)
-		close(dir);
-	return fault;
-}
-
-static enum fault
 lock_take(struct store_writer *w)
 {
 	char path[PATH_MAX];
@@ -72,120 +53,79 @@ lock_take(struct store_writer *w)
 	return FAULT_OK;
 }
 
+/* Format 1 said where the committed bytes end by two numbers. */
 static enum fault
-files_open(struct store_writer *w)
-{
-	char path[PATH_MAX];
-	struct kv_options index = {
-		.tables = index_tables,
-		.group_reads = w->options.group_reads,
-		.map_bytes = w->options.map_bytes,
-	};
-	struct segments_options segments = {w->options.segment_size_max, w->options.group_reads};
-	enum fault fault = dir_ensure(w, "index", path);
-
-	if (fault == FAULT_OK)
-		fault = kv_open(path, &index, &w->kv);
-	if (fault == FAULT_OK)
-		fault = dir_ensure(w, "segments", path);
-	if (fault == FAULT_OK)
-		fault = segments_open(path, &segments, &w->segments);
-	return fault != FAULT_OK ? fault : directory_sync(w->dir);
-}
-
-static enum fault
-tail_load(struct kv_txn *txn, struct segment_tail *tail)
+tail_of_older(struct kv_txn *txn, struct segment_tail *tail)
 {
 	uint64_t segment = 0;
-	enum fault fault = index_meta_load(txn, INDEX_META_SEGMENT, &segment);
+	enum fault fault = index_meta_load(txn, "tail-segment", &segment);
 
 	if (fault == FAULT_OK)
-		fault = index_meta_load(txn, INDEX_META_LENGTH, &tail->length);
+		fault = index_meta_load(txn, "tail-length", &tail->length);
 	if (fault == FAULT_OK && segment > UINT32_MAX)
 		fault = FAULT_DAMAGED;
 	tail->segment = (uint32_t)segment;
 	return fault;
 }
 
-static void
-tail_save(struct kv_txn *txn, struct segment_tail tail)
-{
-	index_meta_save(txn, INDEX_META_SEGMENT, tail.segment);
-	index_meta_save(txn, INDEX_META_LENGTH, tail.length);
-}
-
-/* For salvage: the tail is the end of the last file there is. */
 static enum fault
-all_segments_take(struct store_writer *w)
-{
-	struct segment_tail tail;
-	enum fault fault = segments_last(w->segments, &tail);
-
-	if (fault == FAULT_OK)
-		tail_save(&w->txn, tail);
-	return fault;
-}
-
-/*
- * A new index beside segments that hold mail means that the index was lost: nothing may be cut
- * off then.
- */
-static enum fault
-index_make(struct store_writer *w)
-{
-	struct segment_tail last;
-	enum fault fault = segments_last(w->segments, &last);
-
-	if (fault != FAULT_OK)
-		return fault;
-	/* The first segments may be gone: dead ones are removed. */
-	if (!w->salvaging && last.segment != 0) {
-		log_error("store: %s/index is empty, but there are segments: not touched", w->dir);
-		return FAULT_DAMAGED;
-	}
-	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
-	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
-	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
-	if (!w->salvaging)
-		tail_save(&w->txn, (struct segment_tail){0});
-	return w->salvaging ? all_segments_take(w) : FAULT_OK;
-}
-
-/* Older formats are brought up to date here; there is none yet. */
-static enum fault
-format_ensure(struct store_writer *w)
+format_check(struct kv_txn *txn)
 {
 	uint64_t format;
-	enum fault fault = index_meta_load(&w->txn, INDEX_META_FORMAT, &format);
+	enum fault fault = index_meta_load(txn, INDEX_META_FORMAT, &format);
 
-	if (fault == FAULT_NOT_FOUND)
-		return index_make(w);
 	if (fault == FAULT_OK && format > STORE_FORMAT) {
-		log_error("store: %s is of format %llu, this program knows %d", w->dir,
+		log_error("the store is of format %llu, this program knows %d",
 			(unsigned long long)format, STORE_FORMAT);
 		return FAULT_UNSUPPORTED;
 	}
-	return fault;
+	return fault == FAULT_NOT_FOUND ? FAULT_OK : fault;
 }
 
 static enum fault
-recover(struct store_writer *w)
+files_open(struct store_writer *w)
 {
-	struct segment_tail tail = {0};
-	enum fault fault = kv_begin_write(w->kv, &w->txn);
+	struct journal_options options = {
+		.clock = w->options.clock,
+		.tables = index_tables,
+		.meta_table = INDEX_META,
+		.group_reads = w->options.group_reads,
+		.segment_size_max = w->options.segment_size_max,
+		.map_bytes = w->options.map_bytes,
+		.boot_id = w->options.boot_id,
+		.checkpoints_apart = w->options.checkpoints_apart,
+		.check = format_check,
+		.tail_of_older = tail_of_older,
+		.rebuild = w->salvaging,
+	};
+
+	return journal_open(w->dir, &options, &w->journal);
+}
+
+static void
+index_make(struct store_writer *w)
+{
+	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
+	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
+	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
+}
+
+/* Makes a new index what it must be, and brings an older one up to date. */
+static enum fault
+format_ensure(struct store_writer *w)
+{
+	uint64_t format = 0;
+	enum fault fault = journal_begin(w->journal, &w->txn);
 
 	if (fault != FAULT_OK)
 		return fault;
-	fault = format_ensure(w);
-	if (fault == FAULT_OK)
-		fault = tail_load(&w->txn, &tail);
-	if (fault == FAULT_OK)
-		fault = segments_recover(w->segments, tail);
-	if (fault != FAULT_OK) {
-		kv_abort(&w->txn);
-		return fault;
+	fault = index_meta_load(&w->txn, INDEX_META_FORMAT, &format);
+	if (fault == FAULT_NOT_FOUND) {
+		index_make(w);
+		return journal_commit(w->journal, &w->txn);
 	}
-	return kv_commit(&w->txn);
+	journal_abort(w->journal, &w->txn);
+	return fault != FAULT_OK ? fault : writer_upgrade(w);
 }
 
 static void
@@ -222,9 +162,9 @@ open_either(const char *dir, const struct store_options *options, bool salvaging
 	if (fault == FAULT_OK)
 		fault = files_open(w);
 	if (fault == FAULT_OK)
-		fault = recover(w);
+		fault = format_ensure(w);
 	if (fault == FAULT_OK)
-		fault = reader_open_lent(dir, w->kv, &w->reader);
+		fault = reader_open_lent(dir, journal_kv(w->journal), &w->reader);
 	if (fault != FAULT_OK) {
 		writer_close(w);
 		return fault;
@@ -251,10 +191,10 @@ writer_close(struct store_writer *w)
 {
 	if (w == NULL)
 		return;
-	kv_abort(&w->txn);
+	if (w->journal != NULL)
+		journal_abort(w->journal, &w->txn);
 	reader_close(w->reader);
-	segments_close(w->segments);
-	kv_close(w->kv);
+	journal_close(w->journal);
 	if (w->lock >= 0)
 		close(w->lock);
 	free(w->gathered);
@@ -272,53 +212,51 @@ writer_reader(struct store_writer *w)
 enum fault
 writer_begin(struct store_writer *w)
 {
-	enum fault fault = kv_begin_write(w->kv, &w->txn);
+	/* What an earlier batch appended in vain. */
+	journal_cut(w->journal);
+	enum fault fault = journal_begin(w->journal, &w->txn);
 
 	w->event_count = 0;
 	w->now = clock_wall_ms(w->options.clock) / 1000;
 	if (fault != FAULT_OK)
-		return fault_of_host(fault);
-	/* What the last batch appended in vain is cut off only now, when the index can tell. */
-	fault = tail_load(&w->txn, &w->tail);
-	if (fault == FAULT_OK)
-		fault = index_meta_load(&w->txn, INDEX_META_NEXT_ID, &w->next_id);
-	if (fault == FAULT_OK)
-		fault = segments_cut(w->segments, w->tail);
+		return fault;
+	fault = index_meta_load(&w->txn, INDEX_META_NEXT_ID, &w->next_id);
 	w->first_id = w->next_id;
 	if (fault != FAULT_OK)
-		kv_abort(&w->txn);
+		journal_abort(w->journal, &w->txn);
 	return fault_of_host(fault);
 }
 
 enum fault
 writer_commit(struct store_writer *w)
 {
-	enum fault fault = w->txn.fault;
-
-	if (fault == FAULT_OK)
-		fault = segments_sync(w->segments);
-	if (fault != FAULT_OK) {
-		log_error("store: batch dropped: %s", fault_text(fault));
-		writer_abort(w);
-		return fault_of_host(fault);
-	}
-	struct segment_tail tail = segments_tail(w->segments);
-	/* A batch in which nothing happened writes nothing, and so needs no sync. */
-	if (tail.segment != w->tail.segment || tail.length != w->tail.length)
-		tail_save(&w->txn, tail);
 	if (w->next_id != w->first_id)
 		index_meta_save(&w->txn, INDEX_META_NEXT_ID, w->next_id);
-	fault = kv_commit(&w->txn);
-	if (fault != FAULT_OK)
+	enum fault fault = journal_commit(w->journal, &w->txn);
+	if (fault != FAULT_OK) {
+		log_error("store: batch dropped: %s", fault_text(fault));
 		w->event_count = 0;
-	return fault_of_host(fault);
+	}
+	return fault;
 }
 
 void
 writer_abort(struct store_writer *w)
 {
-	kv_abort(&w->txn);
+	journal_abort(w->journal, &w->txn);
 	w->event_count = 0;
+}
+
+bool
+writer_is_broken(const struct store_writer *w)
+{
+	return journal_is_broken(w->journal);
+}
+
+struct journal *
+writer_journal(struct store_writer *w)
+{
+	return w->journal;
 }
 
 enum fault

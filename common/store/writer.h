@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/store/store.h"
 
+struct journal;
 struct store_writer;
 struct store_reader;
 
@@ -28,15 +29,22 @@ struct store_options {
 	uint32_t undelete_seconds; /* 0: 14 days */
 	uint32_t delivered_seconds; /* how long delivery ids are remembered; 0: 7 days */
 	uint32_t changes_max; /* entries of the change log kept per account; 0: 200,000 */
+	const uint8_t *boot_id; /* JOURNAL_BOOT_SIZE bytes; NULL: the machine's.  See journal.h */
+	bool checkpoints_apart; /* the caller takes them, see writer_journal() */
 };
 
 /*
- * Opens or makes (with its directories, but not dir itself) the store, and cuts off what a crash
- * left behind.  Only one process may have it open: FAULT_BUSY.  FAULT_UNSUPPORTED: newer format.
+ * Opens or makes (with its directories, but not dir itself) the store, recovers it after a crash or
+ * a power cut, upgrades an older format.  Only one process may have it open: FAULT_BUSY.
+ * FAULT_UNSUPPORTED: newer format, nothing was touched.
  */
 MUST_USE enum fault writer_open(
 	const char *dir, const struct store_options *, struct store_writer **);
 void writer_close(struct store_writer *);
+/* For the checkpoints of one who does not want to wait for them within a commit. */
+struct journal *writer_journal(struct store_writer *);
+/* No batch can succeed any more until the store is opened again. */
+bool writer_is_broken(const struct store_writer *);
 /* A reader of the same store within this process (reader_open() must not be used beside). */
 struct store_reader *writer_reader(struct store_writer *);
 

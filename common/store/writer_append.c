@@ -13,7 +13,6 @@ struct appending {
 	struct writer_append *request;
 	uint64_t body_id; /* 0: the body has not been written yet */
 	struct index_body body;
-	struct body_handle handle;
 };
 
 /* What a target needs, all checked. */
@@ -208,13 +207,18 @@ segment_write(struct store_writer *w, struct appending *a, const struct writer_t
 		record.structure = a->request->structure;
 		record.body = a->request->body;
 	}
-	enum fault fault = segments_append(w->segments, &record, &place);
+	enum fault fault = journal_append(w->journal, &record, &place);
 	if (fault != FAULT_OK || !first)
 		return fault;
 	a->body_id = record.body_id;
-	a->body = (struct index_body){0, place, (uint32_t)record.structure.len};
-	a->handle = (struct body_handle){place.segment, record.codec,
-		segment_body_offset(&place, &record), record.body.len, record.plain_len};
+	a->body = (struct index_body){
+		.place = place,
+		.structure_len = (uint32_t)record.structure.len,
+		.prefix_len = (uint16_t)record.prefix.len,
+		.codec = record.codec,
+		.stored_len = record.body.len,
+		.plain_len = record.plain_len,
+	};
 	return FAULT_OK;
 }
 
@@ -244,7 +248,6 @@ landing_write(struct store_writer *w, struct appending *a, const struct writer_t
 	struct writer_arrival arrival = {&l->message, t->prefix};
 
 	l->message.body_id = a->body_id;
-	l->message.body = a->handle;
 	thread_tie(w, a->request, &l->message);
 	writer_message_add(w, &l->place, &arrival);
 	a->body.references++;
@@ -291,7 +294,11 @@ writer_body_add(struct store_writer *w, uint64_t body_id, const struct index_bod
 	segment.live_records++;
 	index_segment_save(&w->txn, body->place.segment, &segment);
 	index_body_save(&w->txn, body_id, body);
-	kv_put(&w->txn, INDEX_STRUCTURES, index_key_slice(&key), structure);
+	/* The log need not have it twice. */
+	struct kv_change put = {INDEX_STRUCTURES, false, index_key_slice(&key), structure};
+	struct segment_place at = body->place;
+	at.offset += SEGMENT_HEADER_SIZE + body->prefix_len;
+	journal_put_stored(w->journal, &w->txn, &put, &at);
 }
 
 void

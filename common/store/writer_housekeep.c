@@ -69,28 +69,33 @@ punches_do(struct store_writer *w, bool *more)
 	struct kv_cursor cursor;
 	unsigned done = 0;
 
+	w->must_settle = false;
 	kv_cursor_open(&w->txn, INDEX_PUNCHES, &cursor);
 	bool found = kv_first(&cursor);
 	for (; found && fault == FAULT_OK && done < PUNCHES_MAX; done++) {
 		if (cursor.key.len == 12 && cursor.value.len == 8) {
 			struct segment_place place = {get_u32(cursor.key.data),
 				get_u64(cursor.key.data + 4), get_u64(cursor.value.data)};
-			fault = segments_punch(w->segments, &place);
+			fault = journal_punch(w->journal, &place);
 		}
+		/* Places come in order: what follows is behind the last checkpoint, too. */
+		w->must_settle = fault == FAULT_BUSY;
+		if (w->must_settle)
+			break;
 		if (fault == FAULT_OK)
 			kv_cursor_delete(&cursor);
 		found = kv_next(&cursor);
 	}
 	kv_cursor_close(&cursor);
-	*more |= found;
-	return fault;
+	*more |= found && !w->must_settle;
+	return w->must_settle ? FAULT_OK : fault;
 }
 
 /* Removes the files of segments in which nothing lives; never the one that is written to. */
 static enum fault
 segments_clear(struct store_writer *w)
 {
-	uint32_t tail = segments_tail(w->segments).segment;
+	uint32_t tail = journal_point(w->journal)->tail.segment;
 	enum fault fault = FAULT_OK;
 	struct kv_cursor cursor;
 
@@ -101,9 +106,11 @@ segments_clear(struct store_writer *w)
 			index_segment_decode(cursor.value, &segment) != FAULT_OK ||
 			segment.live_records > 0 || get_u32(cursor.key.data) >= tail)
 			continue;
-		fault = segments_remove(w->segments, get_u32(cursor.key.data));
+		fault = journal_remove(w->journal, get_u32(cursor.key.data));
 		if (fault == FAULT_OK)
 			kv_cursor_delete(&cursor);
+		if (fault == FAULT_BUSY)
+			fault = FAULT_OK; /* not before the next checkpoint */
 	}
 	kv_cursor_close(&cursor);
 	return fault;
@@ -155,9 +162,14 @@ expunged_purge(struct store_writer *w, bool *more)
 enum fault
 writer_housekeep(struct store_writer *w, bool *more)
 {
+	enum fault fault = FAULT_OK;
+
 	*more = false;
-	kv_check_readers(w->kv);
-	enum fault fault = writer_begin(w);
+	kv_check_readers(journal_kv(w->journal));
+	if (w->must_settle && !w->options.checkpoints_apart)
+		fault = journal_checkpoint(w->journal);
+	if (fault == FAULT_OK)
+		fault = writer_begin(w);
 	if (fault != FAULT_OK)
 		return fault;
 	/* First what an earlier commit has made dead, then what dies by this one. */
@@ -170,7 +182,8 @@ writer_housekeep(struct store_writer *w, bool *more)
 	}
 	delivered_forget(w, more);
 	expunged_purge(w, more);
-	*more |= kv_count(&w->txn, INDEX_PUNCHES) > 0;
+	*more |= kv_count(&w->txn, INDEX_PUNCHES) > 0 &&
+		(!w->must_settle || !w->options.checkpoints_apart);
 	return writer_commit(w);
 }
 

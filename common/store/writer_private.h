@@ -4,6 +4,7 @@
 #define STORE_WRITER_PRIVATE_H
 
 #include "common/store/index.h"
+#include "common/store/journal.h"
 #include "common/store/writer.h"
 
 struct store_writer {
@@ -11,15 +12,14 @@ struct store_writer {
 	struct store_options options;
 	bool salvaging; /* segments without an index are what we came for */
 	int lock; /* writer.lock: one writer at a time */
-	struct kv *kv;
-	struct segments *segments;
+	struct journal *journal;
 	struct store_reader *reader;
+	bool must_settle; /* space waits for a checkpoint to be given back */
 	/* the batch */
 	struct kv_txn txn;
 	int64_t now; /* seconds since 1970 */
 	uint64_t next_id; /* of emails, bodies and threads */
 	uint64_t first_id; /* next_id when the batch began */
-	struct segment_tail tail; /* as committed when the batch began */
 	struct store_event *events;
 	size_t event_count;
 	size_t event_size; /* allocated */
@@ -29,6 +29,9 @@ struct store_writer {
 /* writer_open for salvage: an index is made, and all segments are taken as committed. */
 MUST_USE enum fault writer_open_salvage(
 	const char *dir, const struct store_options *, struct store_writer **);
+
+/* upgrade.c: brings records of an older format up to date, some thousand a commit. */
+MUST_USE enum fault writer_upgrade(struct store_writer *);
 
 /* The next modification sequence of an account. */
 static inline uint64_t
@@ -102,7 +105,7 @@ struct writer_arrival {
  */
 void writer_message_add(
 	struct store_writer *, struct writer_place *, const struct writer_arrival *);
-/* Writes a body that has just been appended, and counts it in its segment. */
+/* Writes a body that has just been appended with its structure, and counts it in its segment. */
 void writer_body_add(
 	struct store_writer *, uint64_t body_id, const struct index_body *, struct slice structure);
 

@@ -231,7 +231,7 @@ spool_of(const struct suite *s)
 	char path[80];
 
 	(void)snprintf(path, sizeof path, "%s/queue", s->dir);
-	must(spool_open(path, 65536, &spool) == FAULT_OK);
+	must(spool_open(path, &(struct spool_options){.segment_size = 65536}, &spool) == FAULT_OK);
 	return spool;
 }
 

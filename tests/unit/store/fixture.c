@@ -201,6 +201,18 @@ fixture_mailbox(struct fixture *f, uint64_t account, const char *name)
 	return m;
 }
 
+struct body_handle
+fixture_body(struct fixture *f, uint64_t account, uint32_t mailbox, uint32_t uid)
+{
+	struct store_message m = fixture_load(f, account, mailbox, uid);
+	struct store_content content;
+
+	ck_assert_ok(reader_begin(f->reader));
+	ck_assert_ok(reader_content(f->reader, &m, &content));
+	reader_end(f->reader);
+	return content.body;
+}
+
 uint32_t
 fixture_random(uint64_t *state, uint32_t below)
 {

@@ -53,6 +53,8 @@ void fixture_expect(
 struct store_mailbox fixture_mailbox(struct fixture *, uint64_t account, const char *name);
 struct store_message fixture_load(
 	struct fixture *, uint64_t account, uint32_t mailbox, uint32_t uid);
+/* Where its body lies. */
+struct body_handle fixture_body(struct fixture *, uint64_t account, uint32_t mailbox, uint32_t uid);
 /* Pseudo-random numbers that a seed repeats. */
 uint32_t fixture_random(uint64_t *state, uint32_t below);
 

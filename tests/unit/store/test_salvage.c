@@ -72,16 +72,16 @@ START_TEST(damaged_records_are_passed_over)
 	fixture_open(&f);
 	for (int i = 0; i < 10; i++)
 		fixture_append(&f, ALICE, STORE_INBOX, SLICE("one of ten"));
-	struct store_message third = fixture_load(&f, ALICE, STORE_INBOX, 3);
-	struct store_message sixth = fixture_load(&f, ALICE, STORE_INBOX, 6);
+	struct body_handle third = fixture_body(&f, ALICE, STORE_INBOX, 3);
+	struct body_handle sixth = fixture_body(&f, ALICE, STORE_INBOX, 6);
 	index_lose(&f);
 	(void)snprintf(path, sizeof(path), "%s/segments/00000001.seg", f.dir);
 	FILE *file = fopen(path, "r+");
 	ck_assert_ptr_nonnull(file);
 	/* A byte of a body, and the whole header of another record. */
-	ck_assert_int_eq(fseek(file, (long)third.body.offset, SEEK_SET), 0);
+	ck_assert_int_eq(fseek(file, (long)third.offset, SEEK_SET), 0);
 	fputc('X', file);
-	ck_assert_int_eq(fseek(file, (long)sixth.body.offset - 100, SEEK_SET), 0);
+	ck_assert_int_eq(fseek(file, (long)sixth.offset - 100, SEEK_SET), 0);
 	fputs("garbage garbage garbage", file);
 	fclose(file);
 	ck_assert_ok(store_salvage(f.dir, &f.clock, &counts));

@@ -218,7 +218,7 @@ START_TEST(segments_roll_over_and_dead_ones_go)
 			body[j] = (char)fixture_random(&state, 256);
 		fixture_append(&f, ALICE, STORE_INBOX, slice_make(body, sizeof(body)));
 	}
-	ck_assert_uint_gt(fixture_load(&f, ALICE, STORE_INBOX, 20).body.segment, 4);
+	ck_assert_uint_gt(fixture_body(&f, ALICE, STORE_INBOX, 20).segment, 4);
 	struct writer_expunge e = {.uids = {.account = ALICE,
 					   .mailbox = STORE_INBOX,
 					   .ranges = &(struct uid_range){1, 15},

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the journal share. */
+#ifndef STORE_JOURNAL_PRIVATE_H
+#define STORE_JOURNAL_PRIVATE_H
+
+#include "common/base/buffer.h"
+#include "common/store/body.h"
+#include "common/store/checkpoint.h"
+
+/* A checkpoint under way, or the last one. */
+struct journal_sync {
+	bool running;
+	int data; /* the index's file */
+	int file; /* the checkpoint's */
+	struct checkpoint checkpoint;
+	enum fault fault;
+};
+
+struct journal {
+	char *dir;
+	struct journal_options options;
+	uint8_t boot_id[JOURNAL_BOOT_SIZE];
+	bool lazy; /* the boot id is known: the index need not be synced with each commit */
+	bool broken;
+	struct kv *kv;
+	struct segments *segments;
+	struct journal_point point; /* of the last commit */
+	/* since the last commit */
+	uint8_t digest[JOURNAL_CHAIN_SIZE]; /* over the headers of the records appended */
+	struct segment_tail records_end; /* of the records before those of the changes */
+	uint8_t records_digest[JOURNAL_CHAIN_SIZE]; /* of them */
+	bool has_changes; /* a record of changes was appended */
+	bool must_cut;
+	struct segment_tail cut_to;
+	struct kv_recorder recorder;
+	struct kv_txn *txn;
+	struct buffer changes;
+	uint32_t change_count;
+	/* checkpoints */
+	int file;
+	struct journal_sync sync;
+	struct checkpoint durable; /* the last one that was written */
+	uint64_t log_bytes; /* appended since then */
+	uint32_t commits;
+	int64_t first_ms; /* monotonic time of the first of them */
+};
+
+/* The body of a record of changes: see pabal-store(5). */
+void journal_change_encode(struct buffer *, const struct kv_change *);
+void journal_stored_encode(
+	struct buffer *, const struct kv_change *, const struct segment_place *value_at);
+/* Does again what it says; FAULT_DAMAGED.  files: for values that stand in other records. */
+struct journal_reading {
+	struct segment_files *files;
+	struct body_reader *bodies;
+	unsigned tables; /* in the index */
+};
+MUST_USE enum fault journal_changes_apply(
+	struct kv_txn *, const struct journal_reading *, struct slice changes);
+
+void journal_recorder_init(struct journal *);
+
+/* Follows one header into the digest of a batch. */
+void journal_digest_add(uint8_t digest[static JOURNAL_CHAIN_SIZE],
+	const uint8_t header_checksum[static SEGMENT_CHECKSUM_SIZE]);
+
+void journal_point_save(struct kv_txn *, unsigned meta_table, const struct journal_point *);
+/* journal_replay.c: does again what the log has after *point, and moves it to the log's end. */
+MUST_USE enum fault journal_replay(struct journal *, struct journal_point *);
+
+#endif
