@@ -236,6 +236,20 @@ is_still_there(struct store_verify *v, uint64_t id)
 		index_body_load(&v->reader->txn, id, &body) == FAULT_OK;
 }
 
+/* Those of one account; one that is missing was reported with its message. */
+static bool
+body_next_listed(struct store_verify *v, uint64_t *id, struct index_body *body)
+{
+	bool is_there = false;
+
+	while (!is_there && v->body_at < v->bodies.count) {
+		*id = v->bodies.at[v->body_at];
+		(void)verify_ids_take(&v->bodies, &v->body_at, *id);
+		is_there = index_body_load(&v->reader->txn, *id, body) == FAULT_OK;
+	}
+	return is_there;
+}
+
 static bool
 body_next(struct store_verify *v, uint64_t *id, struct index_body *body)
 {
@@ -262,7 +276,9 @@ step_bodies(struct store_verify *v)
 	for (unsigned i = 0; i < SLICE_BODIES && v->progress.bytes < end; i++) {
 		struct index_body body;
 		uint64_t id;
-		if (!body_next(v, &id, &body)) {
+		bool is_there = v->options.account != 0 ? body_next_listed(v, &id, &body)
+							: body_next(v, &id, &body);
+		if (!is_there) {
 			v->stage = STAGE_DONE;
 			break;
 		}
@@ -298,6 +314,7 @@ verify_free(struct store_verify *v)
 	if (v == NULL)
 		return;
 	free(v->ids.at);
+	free(v->bodies.at);
 	free(v);
 }
 

@@ -62,6 +62,8 @@ messages_check(struct store_verify *v, struct store_mailbox *m, struct store_acc
 		counted.size_bytes += message.size;
 		message_check(v, m, &message);
 		fault = verify_ids_add(&v->ids, message.email_id);
+		if (fault == FAULT_OK && v->options.account != 0)
+			fault = verify_ids_add(&v->bodies, message.body_id);
 		v->progress.messages++;
 	}
 	if (reader_walk_close(&walk) == FAULT_DAMAGED)
@@ -149,6 +151,7 @@ account_check(struct store_verify *v, const struct store_account *account)
 			count_prefix(v, INDEX_CHANGES, account->id));
 	}
 	arena_clear(&arena);
+	verify_ids_sort(&v->bodies);
 	return fault;
 }
 
@@ -168,7 +171,7 @@ verify_step_accounts(struct store_verify *v)
 		is_there && index_account_decode(cursor.key, cursor.value, &account) == FAULT_OK;
 	kv_cursor_close(&cursor);
 	if (v->options.account != 0)
-		v->stage = STAGE_DONE;
+		v->stage = STAGE_BODIES;
 	else if (!is_there || id == UINT64_MAX)
 		v->stage = STAGE_REFERENCES;
 	v->next = id + 1;

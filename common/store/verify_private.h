@@ -22,6 +22,8 @@ struct store_verify {
 	enum stage stage;
 	uint64_t next; /* account or body id to go on with */
 	struct ids ids;
+	struct ids bodies; /* of the one account that is verified, sorted */
+	size_t body_at; /* in bodies: the next one */
 	uint64_t account; /* being checked, for findings */
 };
 

@@ -57,6 +57,22 @@ class VerifyTest(unittest.TestCase):
         found = self.suite.ctl("store", "verify", "rate", "0", self.suite.alice)
         self.assertEqual((found["accounts"], found["messages"]), (1, self.MESSAGES))
 
+    def test_of_one_account_all_mail_is_read(self):
+        with Suite() as suite:
+            suite.deliver(suite.alice, "Subject: x\n\nEleven pipers piping\n")
+            suite.deliver(suite.bob, "Subject: x\n\nTwelve drummers drumming\n")
+            path = glob.glob(os.path.join(suite.directory, "**/store/segments/00000001.seg"),
+                             recursive=True)[0]
+            with open(path, "r+b") as segment:
+                segment.seek(segment.read().index(b"Eleven pipers"))
+                segment.write(b"e")
+            self.assertGreater(suite.ctl("store", "verify", suite.bob)["bytes"], 0)
+            with self.assertRaises(CommandFailed) as failed:
+                suite.ctl("store", "verify", suite.alice)
+            told = json.loads(failed.exception.output)
+            self.assertEqual((told["accounts"], told["findings"]), (1, 1))
+            self.assertIn("stored data is damaged", told["found"][0]["text"])
+
     def test_what_makes_no_sense_is_refused(self):
         for words in (("rate", "fast"), ("rate", "-1"), (self.suite.bob, "rate"),
                       ("rate", "1M", "rate"), ("nobody@example.org",), ("rate",),
