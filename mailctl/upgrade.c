@@ -58,6 +58,10 @@ check_run(const struct mailctl *mailctl, const char *store)
 		return STATUS_OK;
 	if (fault == FAULT_UNSUPPORTED && check.format != 0)
 		complain("%s: this program knows formats up to %d", store, STORE_FORMAT);
+	else if (fault == FAULT_EXPIRED)
+		complain("%s was open when the machine went down: ask again when mailboxd has "
+			 "recovered it",
+			store);
 	else if (fault == FAULT_NO_SPACE)
 		complain("%s: there is too little space for the upgrade", store);
 	else

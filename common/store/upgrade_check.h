@@ -19,8 +19,9 @@ struct upgrade_check {
 
 /*
  * FAULT_OK: can be opened, after an upgrade when from is older.  FAULT_UNSUPPORTED: of a newer
- * format, which is filled in.  FAULT_NO_SPACE: too little for the upgrade.  FAULT_NOT_FOUND: no
- * store in dir.
+ * format, which is filled in.  FAULT_NO_SPACE: too little for the upgrade.  FAULT_EXPIRED: the
+ * machine went down while the store was open, and nobody has recovered it since.  FAULT_NOT_FOUND:
+ * no store in dir.
  */
 MUST_USE enum fault store_upgrade_check(const char *dir, struct upgrade_check *);
 

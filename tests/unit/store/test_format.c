@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/store/index.h"
+#include "common/store/journal.h"
 #include "common/store/upgrade_check.h"
 #include "tests/unit/store/dump.h"
 #include "tests/unit/store/fixture.h"
@@ -231,6 +232,78 @@ old_store_use(struct fixture *f)
 	fixture_verify(f);
 }
 
+static void
+meta_set(const struct fixture *f, const char *name, uint64_t value)
+{
+	struct kv_options options = {.tables = index_tables};
+	char path[80];
+	struct kv_txn txn;
+	struct kv *kv;
+
+	(void)snprintf(path, sizeof(path), "%s/index", f->dir);
+	ck_assert_ok(kv_open(path, &options, &kv));
+	ck_assert_ok(kv_begin_write(kv, &txn));
+	index_meta_save(&txn, name, value);
+	ck_assert_ok(kv_commit(&txn));
+	kv_close(kv);
+}
+
+START_TEST(an_upgrade_that_was_stopped_goes_on)
+{
+	const char *archive = "tests/stores/format-1.tar.gz";
+	struct upgrade_check check;
+	struct fixture f;
+
+	old_store_unpack(&f, archive);
+	meta_set(&f, INDEX_META_FORMAT, STORE_FORMAT);
+	meta_set(&f, INDEX_META_UPGRADE, 1);
+	ck_assert_ok(store_upgrade_check(f.dir, &check));
+	ck_assert_uint_eq(check.format, STORE_FORMAT);
+	ck_assert_uint_eq(check.from, 1);
+	ck_assert_uint_eq(check.records, 43);
+	old_store_open(&f);
+	fixture_verify(&f);
+	dump_expect(&f, archive);
+	writer_close(f.writer);
+	f.writer = NULL;
+	ck_assert_ok(store_upgrade_check(f.dir, &check));
+	ck_assert_uint_eq(check.from, STORE_FORMAT);
+	fixture_close(&f);
+}
+END_TEST
+
+/* Commits that are in no checkpoint, by a machine that is no more. */
+START_TEST(a_store_that_must_be_recovered_is_not_looked_at)
+{
+	static const uint8_t boot_id[JOURNAL_BOOT_SIZE] = "another machine";
+	struct fixture f = {.options.boot_id = boot_id};
+	struct upgrade_check check;
+	int status;
+
+	fixture_open(&f);
+	writer_close(f.writer);
+	f.writer = NULL;
+	/* It was closed in order: what the cache had is on disk. */
+	ck_assert_ok(store_upgrade_check(f.dir, &check));
+	pid_t child = fork();
+	must(child >= 0);
+	if (child == 0) {
+		must(writer_open(f.dir, &f.options, &f.writer) == FAULT_OK);
+		must(writer_begin(f.writer) == FAULT_OK);
+		must(writer_account_ensure(f.writer, 7, 0) == FAULT_OK);
+		_exit(writer_commit(f.writer) != FAULT_OK);
+	}
+	must(waitpid(child, &status, 0) == child && status == 0);
+	ck_assert_fault(store_upgrade_check(f.dir, &check), FAULT_EXPIRED);
+	f.options.boot_id = NULL;
+	ck_assert_ok(writer_open(f.dir, &f.options, &f.writer));
+	writer_close(f.writer);
+	f.writer = NULL;
+	ck_assert_ok(store_upgrade_check(f.dir, &check));
+	fixture_close(&f);
+}
+END_TEST
+
 /* The checksum of names and bytes of all files; what says only who has it open is left out. */
 static crypto_generichash_state tree_state;
 
@@ -351,22 +424,6 @@ START_TEST(a_crash_of_the_old_program_is_made_good)
 }
 END_TEST
 
-static void
-format_set(struct fixture *f, uint64_t format)
-{
-	struct kv_options options = {.tables = index_tables};
-	char path[80];
-	struct kv_txn txn;
-	struct kv *kv;
-
-	(void)snprintf(path, sizeof(path), "%s/index", f->dir);
-	ck_assert_ok(kv_open(path, &options, &kv));
-	ck_assert_ok(kv_begin_write(kv, &txn));
-	index_meta_save(&txn, INDEX_META_FORMAT, format);
-	ck_assert_ok(kv_commit(&txn));
-	kv_close(kv);
-}
-
 START_TEST(a_newer_format_is_refused_and_left_alone)
 {
 	struct fixture f = {0};
@@ -378,7 +435,7 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
 	(void)fixture_append(&f, ALICE, STORE_INBOX, SLICE("mail of days to come"));
 	writer_close(f.writer);
 	f.writer = NULL;
-	format_set(&f, STORE_FORMAT + 1);
+	meta_set(&f, INDEX_META_FORMAT, STORE_FORMAT + 1);
 	tree_checksum(f.dir, before);
 	ck_assert_fault(writer_open(f.dir, &f.options, &f.writer), FAULT_UNSUPPORTED);
 	enum fault fault = reader_open(f.dir, &reader);
@@ -391,7 +448,7 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
 	tree_checksum(f.dir, after);
 	must(memcmp(before, after, sizeof(before)) == 0);
 	/* It was the number alone. */
-	format_set(&f, STORE_FORMAT);
+	meta_set(&f, INDEX_META_FORMAT, STORE_FORMAT);
 	tree_checksum(f.dir, after);
 	must(memcmp(before, after, sizeof(before)) != 0);
 	ck_assert_ok(writer_open(f.dir, &f.options, &f.writer));
@@ -405,5 +462,7 @@ UNIT(format)
 {
 	unit_add(tc, a_store_of_each_format_opens_and_is_brought_up_to_date);
 	unit_add(tc, a_crash_of_the_old_program_is_made_good);
+	unit_add(tc, an_upgrade_that_was_stopped_goes_on);
+	unit_add(tc, a_store_that_must_be_recovered_is_not_looked_at);
 	unit_add(tc, a_newer_format_is_refused_and_left_alone);
 }
