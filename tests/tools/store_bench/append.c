@@ -185,6 +185,7 @@ mode_append(const struct bench *b)
 	if (b->writers > GROUP_MOST)
 		bench_die("at most %d writers", GROUP_MOST);
 	in.dir = bench_path(b->dir, "store");
+	in.apart = true;
 	files_make(in.dir);
 	sender_open(&s, &in);
 	raw_open(&raw[RAW], b, &s.pool, false);

@@ -31,6 +31,8 @@ struct bench {
 	uint64_t seed;
 	bool cold; /* reads from the disk, not from the page cache */
 	bool once; /* deliveries carry an id */
+	bool apart; /* checkpoints run beside the commits, as in mailboxd */
+	bool power_cut; /* open as after one: the index goes back to its last checkpoint */
 	bool crash; /* end without closing the store */
 };
 

@@ -7,7 +7,7 @@
  * append	k clients against the disk's own ceiling, in dir, which must be empty
  * pack		what packing a message costs, and what it saves
  * fill		adds messages to the store in dir, or makes it
- * open		opens a store: what a start takes, after a crash too
+ * open		opens a store: what a start takes, after a crash or a power cut too
  * read		select, flags, envelope or bodies (what=), cold=yes or no
  * change	STORE, COPY, MOVE and EXPUNGE of count messages
  * churn	fills, then deletes half at random and refills, again and again
@@ -17,7 +17,8 @@
  * size		of the files
  *
  * Numbers: writers, count, size (0: a mix, 1: small mail), accounts, account, rounds, milliseconds,
- * segment (bytes), seed, limit (seconds until the program gives up).  Yes or no: cold, once, crash.
+ * segment (bytes), seed, limit (seconds until the program gives up).  Yes or no: cold, once,
+ * apart, power-cut, crash.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -141,6 +142,10 @@ set_other(struct bench *b, struct slice key, struct slice value)
 		b->cold = slice_equal(value, SLICE("yes"));
 	else if (slice_equal(key, SLICE("once")))
 		b->once = slice_equal(value, SLICE("yes"));
+	else if (slice_equal(key, SLICE("apart")))
+		b->apart = slice_equal(value, SLICE("yes"));
+	else if (slice_equal(key, SLICE("power-cut")))
+		b->power_cut = slice_equal(value, SLICE("yes"));
 	else if (slice_equal(key, SLICE("crash")))
 		b->crash = slice_equal(value, SLICE("yes"));
 	else

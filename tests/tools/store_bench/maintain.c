@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/store/backup.h"
+#include "common/store/journal.h"
 #include "common/store/reader.h"
 #include "common/store/salvage.h"
 #include "common/store/verify.h"

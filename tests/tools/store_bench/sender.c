@@ -14,12 +14,22 @@ sender_open(struct sender *s, const struct bench *b)
 	*s = (struct sender){.bench = b, .state = b->seed * 2654435761U + 1};
 	pool_make(&s->pool, b->size);
 	must(writer_open(b->dir, &options, &s->writer), "open");
+	if (!b->apart)
+		return;
+	s->base = event_base_new();
+	if (s->base == NULL)
+		bench_die("out of memory");
+	must(checkpointer_new(s->base, writer_journal(s->writer), &s->checkpointer),
+		"checkpointer");
 }
 
 void
 sender_close(struct sender *s)
 {
+	checkpointer_free(s->checkpointer);
 	writer_close(s->writer);
+	if (s->base != NULL)
+		event_base_free(s->base);
 	pool_clear(&s->pool);
 }
 
@@ -76,6 +86,15 @@ deliver(struct sender *s, struct sent *sent)
 		*sent = (struct sent){target.account, target.uid, (uint32_t)m->info.stored_len};
 }
 
+static void
+after_commit(struct sender *s)
+{
+	if (s->checkpointer == NULL)
+		return;
+	checkpointer_committed(s->checkpointer);
+	(void)event_base_loop(s->base, EVLOOP_NONBLOCK);
+}
+
 void
 sender_commit(struct sender *s, uint64_t count, struct sent *sent)
 {
@@ -87,8 +106,10 @@ sender_commit(struct sender *s, uint64_t count, struct sent *sent)
 		for (uint64_t i = 0; i < count; i++)
 			deliver(s, sent != NULL ? &sent[i] : NULL);
 		enum fault fault = writer_commit(s->writer);
-		if (fault == FAULT_OK)
+		if (fault == FAULT_OK) {
+			after_commit(s);
 			return;
+		}
 		if (fault != FAULT_BUSY)
 			must(fault, "commit");
 		s->number = number;
@@ -120,6 +141,7 @@ sender_batch(struct sender *s, void (*work)(struct store_writer *, void *arg), v
 		fault = writer_commit(s->writer);
 	} while (fault == FAULT_BUSY);
 	must(fault, "commit");
+	after_commit(s);
 }
 
 void

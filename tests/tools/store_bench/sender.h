@@ -3,6 +3,9 @@
 #ifndef STORE_BENCH_SENDER_H
 #define STORE_BENCH_SENDER_H
 
+#include <event2/event.h>
+
+#include "common/store/checkpointer.h"
 #include "tests/tools/store_bench/bench.h"
 #include "tests/tools/store_bench/pool.h"
 
@@ -16,6 +19,9 @@ struct sender {
 	struct store_writer *writer;
 	const struct bench *bench;
 	struct pool pool;
+	struct event_base
+		*base; /* for the checkpointer; NULL: checkpoints are taken within commits */
+	struct checkpointer *checkpointer;
 	uint64_t state; /* of the generator */
 	uint64_t number; /* of the next message */
 	double mail_bytes; /* as the clients see them: prefix and body */
