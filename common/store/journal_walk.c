@@ -139,6 +139,9 @@ journal_walk_commit(struct journal_walk *w, journal_each *each, void *arg)
 
 	memset(w->digest, 0, sizeof(w->digest));
 	while (fault == FAULT_OK && journal_walk_record(w, &place, &record)) {
+		/* The head of a file belongs to no batch. */
+		if (record.kind == SEGMENT_HEAD)
+			continue;
 		bool is_last = record.kind == SEGMENT_CHANGES && record.mailbox == 1;
 		if (is_last && !ends_commit(w, &place, &record))
 			return FAULT_NOT_FOUND;

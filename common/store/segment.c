@@ -15,11 +15,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/store/segment_format.h"
 
 struct segments {
 	int dir;
 	int file; /* the tail's segment, or -1 */
+	bool is_keyed; /* that file has a head */
+	struct segment_key key; /* of files with a head */
 	mode_t mode;
 	uint64_t size_max;
 	struct segment_tail tail;
@@ -37,8 +40,30 @@ struct segments {
  */
 #define ALLOCATE_AHEAD (UINT64_C(4) << 20)
 
+enum { KEY_SEARCH = 1000 }; /* files whose heads are looked at */
+
 /* Zero bytes between records. */
 static const char padding[SEGMENT_ALIGN];
+
+/* The key of the files that are there, or a new one. */
+static void
+key_find(struct segments *s)
+{
+	char name[SEGMENT_NAME_SIZE];
+	struct segment_tail last;
+	bool found = false;
+
+	if (segments_last(s, &last) != FAULT_OK)
+		last.segment = 0;
+	for (uint32_t i = last.segment; i > 0 && !found && last.segment - i < KEY_SEARCH; i--) {
+		int file = openat(s->dir, segment_name(i, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		found = file >= 0 && segment_key_read(file, &s->key) == FAULT_OK;
+		if (file >= 0)
+			close(file);
+	}
+	if (!found)
+		entropy_system.fill(entropy_system.arg, s->key.bytes, sizeof(s->key.bytes));
+}
 
 enum fault
 segments_open(const char *dir, const struct segments_options *options, struct segments **segments)
@@ -56,6 +81,7 @@ segments_open(const char *dir, const struct segments_options *options, struct se
 		free(s);
 		return fault;
 	}
+	key_find(s);
 	*segments = s;
 	return FAULT_OK;
 }
@@ -112,6 +138,19 @@ segments_close(struct segments *s)
 	free(s);
 }
 
+/* Records of one file have headers of one kind. */
+static enum fault
+key_of_file(struct segments *s)
+{
+	struct segment_key key;
+	enum fault fault = segment_key_read(s->file, &key);
+
+	s->is_keyed = fault != FAULT_NOT_FOUND;
+	if (fault == FAULT_OK)
+		s->key = key;
+	return fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED ? FAULT_OK : fault;
+}
+
 static enum fault
 file_open(struct segments *s, uint32_t segment, int flags)
 {
@@ -119,9 +158,11 @@ file_open(struct segments *s, uint32_t segment, int flags)
 
 	file_close(s);
 	s->file = openat(s->dir, segment_name(segment, name),
-		O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, s->mode);
+		O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, s->mode);
 	if (s->file < 0)
 		return fault_from_errno(errno);
+	if ((flags & O_CREAT) == 0)
+		return key_of_file(s);
 	if ((flags & O_CREAT) != 0 && fchmod(s->file, s->mode) < 0) {
 		enum fault fault = fault_from_errno(errno);
 		close(s->file);
@@ -249,24 +290,6 @@ segments_cut(struct segments *s, struct segment_tail tail)
 	return fault;
 }
 
-/* Begins a new file.  The old one is made durable first: segments_sync() knows only the last. */
-static enum fault
-roll_over(struct segments *s)
-{
-	enum fault fault = FAULT_OK;
-
-	if (s->file >= 0 && s->file_dirty)
-		fault = segments_sync(s);
-	if (fault == FAULT_OK)
-		fault = file_open(s, s->tail.segment + 1, O_CREAT | O_TRUNC);
-	if (fault != FAULT_OK)
-		return fault;
-	s->tail = (struct segment_tail){.segment = s->tail.segment + 1};
-	s->allocated = 0;
-	s->dir_dirty = true;
-	return FAULT_OK;
-}
-
 /* Writes all of the parts at the offset. */
 static enum fault
 write_parts(int file, struct iovec *parts, int count, uint64_t offset)
@@ -290,19 +313,54 @@ write_parts(int file, struct iovec *parts, int count, uint64_t offset)
 	return FAULT_OK;
 }
 
+/* A new file tells the key of its headers before anything else. */
+static enum fault
+head_write(struct segments *s)
+{
+	uint8_t head[SEGMENT_HEAD_SIZE];
+	struct iovec part = {head, sizeof(head)};
+
+	segment_head_encode(&s->key, head);
+	s->file_dirty = true;
+	enum fault fault = write_parts(s->file, &part, 1, 0);
+	if (fault == FAULT_OK)
+		s->tail.length = sizeof(head);
+	s->is_keyed = true;
+	return fault;
+}
+
+/* Begins a new file.  The old one is made durable first: segments_sync() knows only the last. */
+static enum fault
+roll_over(struct segments *s)
+{
+	enum fault fault = FAULT_OK;
+
+	if (s->file >= 0 && s->file_dirty)
+		fault = segments_sync(s);
+	if (fault == FAULT_OK)
+		fault = file_open(s, s->tail.segment + 1, O_CREAT | O_TRUNC);
+	if (fault != FAULT_OK)
+		return fault;
+	s->tail = (struct segment_tail){.segment = s->tail.segment + 1};
+	s->allocated = 0;
+	s->dir_dirty = true;
+	return head_write(s);
+}
+
 static struct iovec
 part_of(struct slice s)
 {
 	return (struct iovec){(void *)(uintptr_t)s.data, s.len};
 }
 
-/* The file that the next record goes to.  Changes of the index ask for no new one. */
+/* The file that the next record goes to. */
 static enum fault
 tail_ensure(struct segments *s, bool is_mail)
 {
 	if (s->broken != FAULT_OK)
 		return s->broken;
-	if (s->tail.segment == 0 || (is_mail && s->tail.length >= s->size_max))
+	/* Changes of the index ask for a new file only when this one has grown far too long. */
+	if (s->tail.segment == 0 || s->tail.length >= (is_mail ? 1u : 2u) * s->size_max)
 		return fault_of_host(roll_over(s));
 	if (s->file < 0)
 		return fault_of_host(file_open(s, s->tail.segment, 0));
@@ -321,7 +379,7 @@ segments_append(
 	enum fault fault = tail_ensure(s, is_mail);
 	if (fault != FAULT_OK)
 		return fault;
-	segment_header_encode(record, header);
+	segment_header_encode(record, s->is_keyed ? &s->key : NULL, header);
 	uint64_t length = segment_record_length(record);
 	uint64_t unpadded =
 		SEGMENT_HEADER_SIZE + record->prefix.len + record->structure.len + record->body.len;

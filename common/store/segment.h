@@ -6,7 +6,8 @@
  * what lies past the tail of the last commit, so a torn record is never seen.  Records never
  * change; a dead one is punched out, and gives its space back.
  *
- * Records lie at multiples of 8 bytes: header (SEGMENT_HEADER_SIZE), prefix, structure, body.
+ * Records lie at multiples of 8 bytes: header (SEGMENT_HEADER_SIZE), prefix, structure, body.  The
+ * first is the head of the file, but for files that were begun by format 1 of the store.
  */
 #ifndef STORE_SEGMENT_H
 #define STORE_SEGMENT_H
@@ -19,6 +20,9 @@
 
 enum {
 	SEGMENT_HEADER_SIZE = 136,
+	SEGMENT_KEY_SIZE = 16,
+	SEGMENT_HEAD_SIZE =
+		SEGMENT_HEADER_SIZE + SEGMENT_KEY_SIZE, /* offset of the second record */
 	SEGMENT_CHECKSUM_SIZE = 16, /* BLAKE2b */
 	SEGMENT_FILES_OPEN = 32, /* descriptors that a reader keeps open at most */
 };
@@ -36,6 +40,12 @@ enum segment_kind {
 	 * checksum of the commit before, and the digest of the headers since.
 	 */
 	SEGMENT_CHANGES = 4,
+	/*
+	 * The first record of a file; its prefix is the key of the header checksums of all others.
+	 * It is drawn at random: who sends mail cannot know it, and so no mail can hold what a
+	 * search behind a damaged stretch would take for a record.
+	 */
+	SEGMENT_HEAD = 5,
 };
 
 /* What a record says of itself, enough to rebuild an index without any other file. */

@@ -5,6 +5,7 @@
  */
 #include "common/store/segment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,11 +17,15 @@
 struct open_file {
 	uint32_t segment; /* 0: free */
 	int file;
+	enum { KEY_UNREAD, KEY_NONE, KEY_KNOWN } key_state;
+	struct segment_key key; /* of its headers */
 	uint64_t used_at; /* of segment_files.turn */
 };
 
 struct segment_files {
 	int dir;
+	bool has_key; /* one was found: for a file whose own head is damaged */
+	struct segment_key key;
 	unsigned most;
 	uint64_t turn;
 	struct open_file files[]; /* most of them */
@@ -73,7 +78,7 @@ slot_find(struct segment_files *f, uint32_t segment)
 }
 
 static enum fault
-file_get(struct segment_files *f, uint32_t segment, int *file)
+slot_get(struct segment_files *f, uint32_t segment, struct open_file **found)
 {
 	char name[SEGMENT_NAME_SIZE];
 
@@ -90,7 +95,69 @@ file_get(struct segment_files *f, uint32_t segment, int *file)
 		*slot = (struct open_file){.segment = segment, .file = opened};
 	}
 	slot->used_at = ++f->turn;
-	*file = slot->file;
+	*found = slot;
+	return FAULT_OK;
+}
+
+static enum fault
+file_get(struct segment_files *f, uint32_t segment, int *file)
+{
+	struct open_file *slot;
+	enum fault fault = slot_get(f, segment, &slot);
+
+	if (fault == FAULT_OK)
+		*file = slot->file;
+	return fault;
+}
+
+/* All files of a store have one key, as a rule. */
+static void
+other_key_find(struct segment_files *f)
+{
+	char name[SEGMENT_NAME_SIZE];
+	struct dirent *entry;
+	int copy = f->has_key ? -1 : openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+
+	if (list == NULL && copy >= 0)
+		close(copy);
+	while (list != NULL && !f->has_key && (entry = readdir(list)) != NULL) {
+		uint32_t segment;
+		if (!segment_name_parse(slice_text(entry->d_name), &segment))
+			continue;
+		int file = openat(
+			f->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		f->has_key = file >= 0 && segment_key_read(file, &f->key) == FAULT_OK;
+		if (file >= 0)
+			close(file);
+	}
+	if (list != NULL)
+		closedir(list);
+}
+
+/* What the headers of a file are checked with: NULL for one of format 1. */
+static enum fault
+key_get(struct segment_files *f, uint32_t segment, const struct segment_key **key)
+{
+	struct open_file *slot;
+	enum fault fault = slot_get(f, segment, &slot);
+
+	*key = NULL;
+	if (fault != FAULT_OK)
+		return fault;
+	if (slot->key_state == KEY_UNREAD) {
+		fault = segment_key_read(slot->file, &slot->key);
+		if (fault == FAULT_DAMAGED) {
+			other_key_find(f);
+			slot->key = f->key;
+			fault = f->has_key ? FAULT_OK : FAULT_NOT_FOUND;
+		}
+		if (fault != FAULT_OK && fault != FAULT_NOT_FOUND)
+			return fault;
+		slot->key_state = fault == FAULT_OK ? KEY_KNOWN : KEY_NONE;
+	}
+	if (slot->key_state == KEY_KNOWN)
+		*key = &slot->key;
 	return FAULT_OK;
 }
 
@@ -123,11 +190,18 @@ segment_files_header(
 	struct segment_files *f, struct segment_place *place, struct segment_record *record)
 {
 	uint8_t header[SEGMENT_HEADER_SIZE];
+	const struct segment_key *key;
 	enum fault fault =
 		segment_files_read(f, place->segment, place->offset, header, sizeof(header));
 
 	if (fault == FAULT_OK)
-		fault = segment_header_decode(header, record);
+		fault = key_get(f, place->segment, &key);
+	if (fault != FAULT_OK)
+		return fault;
+	fault = segment_header_decode(header, key, record);
+	/* The head of the file has no key. */
+	if (fault == FAULT_DAMAGED && place->offset == 0)
+		fault = segment_header_decode(header, NULL, record);
 	if (fault == FAULT_OK)
 		place->length = segment_record_length(record);
 	return fault;

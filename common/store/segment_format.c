@@ -11,16 +11,19 @@
  */
 #include "common/store/segment_format.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/base/bytes.h"
 #include "common/base/cursor.h"
 
 #define MAGIC UINT32_C(0x50424c52) /* "PBLR" */
 
-enum { VERSION = 1, CHECKSUM_AT = 120, NAME_DIGITS_MIN = 8 };
+/* Version 2 has a keyed checksum; the head of a file, and files without one, have version 1. */
+enum { VERSION_PLAIN = 1, VERSION_KEYED = 2, CHECKSUM_AT = 120, NAME_DIGITS_MIN = 8 };
 
 const char *
 segment_name(uint32_t segment, char name[static SEGMENT_NAME_SIZE])
@@ -56,16 +59,19 @@ segment_parts_checksum(
 }
 
 static void
-header_checksum(const uint8_t *header, uint8_t checksum[static SEGMENT_CHECKSUM_SIZE])
+header_checksum(const uint8_t *header, const struct segment_key *key,
+	uint8_t checksum[static SEGMENT_CHECKSUM_SIZE])
 {
-	crypto_generichash(checksum, SEGMENT_CHECKSUM_SIZE, header, CHECKSUM_AT, NULL, 0);
+	crypto_generichash(checksum, SEGMENT_CHECKSUM_SIZE, header, CHECKSUM_AT,
+		key != NULL ? key->bytes : NULL, key != NULL ? sizeof(key->bytes) : 0);
 }
 
 void
-segment_header_encode(const struct segment_record *r, uint8_t header[static SEGMENT_HEADER_SIZE])
+segment_header_encode(const struct segment_record *r, const struct segment_key *key,
+	uint8_t header[static SEGMENT_HEADER_SIZE])
 {
 	put_u32(header, MAGIC);
-	put_u16(header + 4, VERSION);
+	put_u16(header + 4, key != NULL ? VERSION_KEYED : VERSION_PLAIN);
 	header[6] = (uint8_t)r->kind;
 	header[7] = r->codec;
 	put_u64(header + 8, r->account);
@@ -85,7 +91,7 @@ segment_header_encode(const struct segment_record *r, uint8_t header[static SEGM
 	put_u64(header + 80, r->plain_len);
 	memcpy(header + 88, r->checksum, SEGMENT_CHECKSUM_SIZE);
 	segment_parts_checksum(r->prefix, r->structure, header + 104);
-	header_checksum(header, header + CHECKSUM_AT);
+	header_checksum(header, key, header + CHECKSUM_AT);
 }
 
 static void
@@ -113,22 +119,69 @@ header_fields(const uint8_t *header, struct segment_record *r)
 }
 
 enum fault
-segment_header_decode(
-	const uint8_t header[static SEGMENT_HEADER_SIZE], struct segment_record *record)
+segment_header_decode(const uint8_t header[static SEGMENT_HEADER_SIZE],
+	const struct segment_key *key, struct segment_record *record)
 {
 	uint8_t checksum[SEGMENT_CHECKSUM_SIZE];
 
 	if (get_u32(header) != MAGIC)
 		return FAULT_DAMAGED;
-	header_checksum(header, checksum);
+	header_checksum(header, key, checksum);
 	if (memcmp(checksum, header + CHECKSUM_AT, sizeof(checksum)) != 0)
 		return FAULT_DAMAGED;
-	if (get_u16(header + 4) > VERSION)
+	if (get_u16(header + 4) > VERSION_KEYED)
 		return FAULT_UNSUPPORTED;
+	if (get_u16(header + 4) != (key != NULL ? VERSION_KEYED : VERSION_PLAIN))
+		return FAULT_DAMAGED;
 	header_fields(header, record);
 	memcpy(record->header_checksum, checksum, sizeof(checksum));
 	/* A sum of three such lengths cannot wrap round. */
 	return record->body.len > UINT64_MAX / 4 ? FAULT_DAMAGED : FAULT_OK;
+}
+
+void
+segment_head_encode(const struct segment_key *key, uint8_t head[static SEGMENT_HEAD_SIZE])
+{
+	struct segment_record record = {
+		.kind = SEGMENT_HEAD, .prefix = slice_make(key->bytes, sizeof(key->bytes))};
+
+	segment_header_encode(&record, NULL, head);
+	memcpy(head + SEGMENT_HEADER_SIZE, key->bytes, sizeof(key->bytes));
+}
+
+enum fault
+segment_head_decode(const uint8_t head[static SEGMENT_HEAD_SIZE], struct segment_key *key)
+{
+	uint8_t checksum[SEGMENT_CHECKSUM_SIZE];
+	struct segment_record record;
+	enum fault fault = segment_header_decode(head, NULL, &record);
+
+	if (fault != FAULT_OK)
+		return fault;
+	memcpy(key->bytes, head + SEGMENT_HEADER_SIZE, sizeof(key->bytes));
+	segment_parts_checksum(slice_make(key->bytes, sizeof(key->bytes)), SLICE(""), checksum);
+	if (record.kind != SEGMENT_HEAD || record.prefix.len != sizeof(key->bytes) ||
+		record.structure.len != 0 || record.body.len != 0 ||
+		memcmp(checksum, record.parts_checksum, sizeof(checksum)) != 0)
+		return FAULT_DAMAGED;
+	return FAULT_OK;
+}
+
+enum fault
+segment_key_read(int file, struct segment_key *key)
+{
+	uint8_t head[SEGMENT_HEAD_SIZE] = {0};
+	struct segment_record record;
+	ssize_t n = pread(file, head, sizeof(head), 0);
+
+	if (n < 0)
+		return fault_from_errno(errno);
+	if (n == SEGMENT_HEAD_SIZE && segment_head_decode(head, key) == FAULT_OK)
+		return FAULT_OK;
+	if (n >= SEGMENT_HEADER_SIZE && segment_header_decode(head, NULL, &record) == FAULT_OK &&
+		record.kind != SEGMENT_HEAD)
+		return FAULT_NOT_FOUND;
+	return FAULT_DAMAGED;
 }
 
 bool

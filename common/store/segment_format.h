@@ -14,11 +14,28 @@ enum {
 const char *segment_name(uint32_t segment, char name[static SEGMENT_NAME_SIZE]);
 bool segment_name_parse(struct slice name, uint32_t *segment);
 
-void segment_header_encode(
-	const struct segment_record *, uint8_t header[static SEGMENT_HEADER_SIZE]);
-/* FAULT_DAMAGED: no header, or not a whole one; FAULT_UNSUPPORTED: of a newer version. */
-MUST_USE enum fault segment_header_decode(
-	const uint8_t header[static SEGMENT_HEADER_SIZE], struct segment_record *);
+/*
+ * The key of a file's header checksums; NULL for a file without a head, which version 1 of the
+ * header goes with.  The head itself has version 1, too.
+ */
+struct segment_key {
+	uint8_t bytes[SEGMENT_KEY_SIZE];
+};
+
+void segment_header_encode(const struct segment_record *, const struct segment_key *,
+	uint8_t header[static SEGMENT_HEADER_SIZE]);
+/*
+ * FAULT_DAMAGED: no header, not a whole one, or one of the other version; FAULT_UNSUPPORTED: of a
+ * newer version.
+ */
+MUST_USE enum fault segment_header_decode(const uint8_t header[static SEGMENT_HEADER_SIZE],
+	const struct segment_key *, struct segment_record *);
+/* The head of a file, a whole record; reading it: FAULT_DAMAGED when it is none. */
+void segment_head_encode(const struct segment_key *, uint8_t head[static SEGMENT_HEAD_SIZE]);
+MUST_USE enum fault segment_head_decode(
+	const uint8_t head[static SEGMENT_HEAD_SIZE], struct segment_key *);
+/* The key of an open file; FAULT_NOT_FOUND: a file of format 1; FAULT_DAMAGED, FAULT_IO. */
+MUST_USE enum fault segment_key_read(int file, struct segment_key *);
 /* Four bytes that may begin a header. */
 bool segment_is_magic(const char *at);
 /* The checksum over prefix and structure. */

@@ -75,7 +75,7 @@ fuzz_header(struct slice bytes)
 		bytes.len = sizeof(header);
 	if (bytes.len > 0)
 		memcpy(header, bytes.data, bytes.len);
-	if (segment_header_decode(header, &record) == FAULT_OK)
+	if (segment_header_decode(header, NULL, &record) == FAULT_OK)
 		assert(segment_record_length(&record) >= SEGMENT_HEADER_SIZE);
 }
 

@@ -218,7 +218,7 @@ START_TEST(damage_to_a_body_keeps_no_commit_back)
 
 	in_a_process_that_dies(ten_commits);
 	segment_path(path);
-	flip_byte(path, 2 * BATCH_LEN + SEGMENT_HEADER_SIZE + 20);
+	flip_byte(path, SEGMENT_HEAD_SIZE + 2 * BATCH_LEN + SEGMENT_HEADER_SIZE + 20);
 	ck_assert_ok(open_on(tuesday));
 	ck_assert(has(3) && has(10));
 }
@@ -233,7 +233,7 @@ START_TEST(damage_before_later_commits_is_told_and_not_touched)
 	in_a_process_that_dies(ten_commits);
 	segment_path(path);
 	ck_assert_int_eq(stat(path, &before), 0);
-	flip_byte(path, 2 * BATCH_LEN + 20);
+	flip_byte(path, SEGMENT_HEAD_SIZE + 2 * BATCH_LEN + 20);
 	ck_assert_fault(open_on(tuesday), FAULT_DAMAGED);
 	ck_assert_int_eq(stat(path, &after), 0);
 	ck_assert_int_eq(before.st_size, after.st_size);

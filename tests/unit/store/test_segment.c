@@ -79,13 +79,15 @@ file_size(const struct place *p, uint32_t segment)
 	return stat(path, &status) < 0 ? -1 : status.st_size;
 }
 
+static const struct segment_key key = {"sixteen letters"};
+
 START_TEST(a_header_reads_back_and_any_flipped_bit_is_found)
 {
 	uint8_t header[SEGMENT_HEADER_SIZE];
 	struct segment_record r;
 
-	segment_header_encode(&example, header);
-	ck_assert_ok(segment_header_decode(header, &r));
+	segment_header_encode(&example, &key, header);
+	ck_assert_ok(segment_header_decode(header, &key, &r));
 	ck_assert_int_eq(r.kind, SEGMENT_QUEUE);
 	ck_assert_uint_eq(r.account, example.account);
 	ck_assert_int_eq(r.zone, -720);
@@ -96,9 +98,47 @@ START_TEST(a_header_reads_back_and_any_flipped_bit_is_found)
 	ck_assert_uint_eq(r.body.len, 4);
 	for (size_t bit = 0; bit < sizeof(header) * 8; bit++) {
 		header[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		ck_assert_fault(segment_header_decode(header, &r), FAULT_DAMAGED);
+		ck_assert_fault(segment_header_decode(header, &key, &r), FAULT_DAMAGED);
 		header[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
+}
+END_TEST
+
+/* What mail can hold: a header made without the key, or with another one. */
+START_TEST(a_forged_header_is_none)
+{
+	static const struct segment_key other = {"sixteen lettres"};
+	uint8_t header[SEGMENT_HEADER_SIZE];
+	struct segment_record r;
+
+	segment_header_encode(&example, NULL, header);
+	ck_assert_ok(segment_header_decode(header, NULL, &r));
+	ck_assert_fault(segment_header_decode(header, &key, &r), FAULT_DAMAGED);
+	segment_header_encode(&example, &other, header);
+	ck_assert_fault(segment_header_decode(header, &key, &r), FAULT_DAMAGED);
+	ck_assert_fault(segment_header_decode(header, NULL, &r), FAULT_DAMAGED);
+}
+END_TEST
+
+START_TEST(the_key_of_another_file_stands_in_for_a_damaged_head)
+{
+	struct place p;
+	struct segment_place first, second;
+	struct segment_record r;
+	char path[128];
+
+	place_open(&p, 200);
+	ck_assert_ok(segments_append(p.segments, &example, &first));
+	ck_assert_ok(segments_append(p.segments, &example, &second));
+	ck_assert_uint_eq(second.segment, first.segment + 1);
+	ck_assert_ok(segments_sync(p.segments));
+	(void)snprintf(path, sizeof(path), "%s/%08u.seg", p.dir, first.segment);
+	FILE *file = fopen(path, "r+");
+	ck_assert_ptr_nonnull(file);
+	fputs("xxxx", file);
+	fclose(file);
+	ck_assert_ok(segment_files_header(p.files, &first, &r));
+	place_close(&p);
 }
 END_TEST
 
@@ -258,6 +298,8 @@ END_TEST
 UNIT(segment)
 {
 	unit_add(tc, a_header_reads_back_and_any_flipped_bit_is_found);
+	unit_add(tc, a_forged_header_is_none);
+	unit_add(tc, the_key_of_another_file_stands_in_for_a_damaged_head);
 	unit_add(tc, records_are_aligned_and_read_back);
 	unit_add(tc, what_lies_past_the_tail_is_cut_off);
 	unit_add(tc, after_a_failed_sync_nothing_is_trusted_until_a_cut);
