@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Makes a small store with something of everything that a store can hold, always the same:
- * store_make DIRECTORY, which must exist and be empty.  tests/stores/format-N.tar.gz is what it
- * made in the days of format N.
+ * store_make DIRECTORY [crash], which must exist and be empty.  With "crash" the machine ends
+ * before the store is closed.  tests/stores/format-N.tar.gz and crashed-N.tar.gz are what it made
+ * in the days of format N.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/memfd.h"
+#include "common/store/journal.h"
 #include "common/store/writer.h"
 
 enum { ANN = 101, BEN = 102, CID = 103, DAN = 104, TARGETS = 3, PLAIN_MAX = 700 * 1024 };
@@ -19,11 +21,16 @@ enum { SENT = 3, TRASH = 5, ARCHIVE = 6 };
 #define START_MS INT64_C(1790000000000)
 #define DAY_MS INT64_C(86400000)
 
+/* Of a machine that nobody has. */
+static const uint8_t boot_id[JOURNAL_BOOT_SIZE] = "of the archives";
+
 struct maker {
 	struct store_writer *writer;
 	struct body_packer *packer;
 	struct clock clock;
 	int64_t now_ms;
+	int64_t mono_ms; /* stands still in the end, so that no checkpoint is due any more */
+	bool is_late;
 	uint64_t seed;
 	uint8_t delivery; /* the last byte of the next delivery id */
 };
@@ -49,6 +56,16 @@ static int64_t
 now_ms(void *arg)
 {
 	return ((struct maker *)arg)->now_ms;
+}
+
+static int64_t
+mono_ms(void *arg)
+{
+	struct maker *k = arg;
+
+	if (!k->is_late)
+		k->mono_ms = k->now_ms;
+	return k->mono_ms;
 }
 
 /* The seed is fixed: whoever makes the store gets the same mail. */
@@ -373,15 +390,17 @@ main(int argc, char **argv)
 {
 	struct maker k = {.now_ms = START_MS, .seed = 3};
 	/* Small segments, so that there are two of them. */
-	struct store_options options = {.clock = &k.clock, .segment_size_max = 24 * 1024};
+	struct store_options options = {
+		.clock = &k.clock, .segment_size_max = 24 * 1024, .boot_id = boot_id};
+	bool crashes = argc == 3 && strcmp(argv[2], "crash") == 0;
 
-	if (argc != 2) {
-		fputs("usage: store_make DIRECTORY\n", stderr);
+	if (argc != 2 && !crashes) {
+		fputs("usage: store_make DIRECTORY [crash]\n", stderr);
 		return 2;
 	}
 	if (sodium_init() < 0)
 		return 1;
-	k.clock = (struct clock){now_ms, now_ms, &k};
+	k.clock = (struct clock){now_ms, mono_ms, &k};
 	k.packer = body_packer_new();
 	must(k.packer != NULL ? FAULT_OK : FAULT_NOMEM, "packer");
 	must(writer_open(argv[1], &options, &k.writer), "open");
@@ -393,7 +412,10 @@ main(int argc, char **argv)
 	letters_make(&k);
 	(void)mail_put(&k, DAN, STORE_INBOX, text_make(&k, 700));
 	account_remove(&k, DAN);
+	k.is_late = true;
 	sessions_play(&k);
+	if (crashes)
+		_exit(0);
 	writer_close(k.writer);
 	body_packer_free(k.packer);
 	return 0;
