@@ -289,6 +289,14 @@ log_commit(struct journal *j, struct kv_txn *txn, struct journal_point *next)
 	return fault;
 }
 
+void
+journal_rebuild_end(struct journal *j, const struct journal_point *point)
+{
+	j->point.sequence = point->sequence;
+	memcpy(j->point.chain, point->chain, sizeof(j->point.chain));
+	j->options.rebuild = false;
+}
+
 static void
 commit_counted(struct journal *j)
 {

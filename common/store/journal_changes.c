@@ -56,13 +56,6 @@ journal_stored_encode(
 	buffer_add_be64(b, value_at->offset);
 }
 
-struct change_read {
-	uint8_t op;
-	struct kv_change change;
-	uint32_t value_len;
-	struct segment_place value_at;
-};
-
 static bool
 take_be16(struct cursor *c, uint16_t *value)
 {
@@ -97,70 +90,104 @@ take_be64(struct cursor *c, uint64_t *value)
 }
 
 static bool
-take_value(struct cursor *c, struct change_read *r)
+take_value(struct cursor *c, int op, struct journal_logged *l)
 {
-	switch (r->op) {
+	switch (op) {
 	case OP_DELETE:
-		r->change.is_delete = true;
+		l->change.is_delete = true;
 		return true;
 	case OP_PUT:
-		return take_be32(c, &r->value_len) && take_bytes(c, r->value_len, &r->change.value);
+		return take_be32(c, &l->value_len) && take_bytes(c, l->value_len, &l->change.value);
 	case OP_PUT_STORED:
-		return take_be32(c, &r->value_len) && take_be32(c, &r->value_at.segment) &&
-			take_be64(c, &r->value_at.offset) && r->value_len <= STORED_MAX;
+		l->is_stored = true;
+		return take_be32(c, &l->value_len) && take_be32(c, &l->value_at.segment) &&
+			take_be64(c, &l->value_at.offset) && l->value_len <= STORED_MAX;
 	default:
 		return false;
 	}
 }
 
 static bool
-take_change(struct cursor *c, unsigned tables, struct change_read *r)
+take_change(struct cursor *c, unsigned tables, struct journal_logged *l)
 {
 	uint16_t key_len;
 	char op, table;
 
-	*r = (struct change_read){0};
+	*l = (struct journal_logged){0};
 	if (!take_any(c, &op) || !take_any(c, &table) || !take_be16(c, &key_len) ||
-		!take_bytes(c, key_len, &r->change.key))
+		!take_bytes(c, key_len, &l->change.key))
 		return false;
-	r->op = (uint8_t)op;
-	r->change.table = (uint8_t)table;
-	return r->change.table < tables && take_value(c, r);
+	l->change.table = (uint8_t)table;
+	return l->change.table < tables && take_value(c, op, l);
 }
 
-static enum fault
-stored_put(struct kv_txn *txn, const struct journal_reading *reading, const struct change_read *r)
+enum fault
+journal_changes_each(struct slice changes, unsigned tables, journal_each_change *each, void *arg)
 {
-	char *value = malloc((size_t)r->value_len + 1);
+	struct cursor c = cursor_of(changes);
+	enum fault fault = FAULT_OK;
 
-	if (value == NULL)
+	while (!cursor_at_end(&c) && fault == FAULT_OK) {
+		struct journal_logged logged;
+		if (!take_change(&c, tables, &logged))
+			return FAULT_DAMAGED;
+		fault = each(arg, &logged);
+	}
+	return fault;
+}
+
+enum fault
+journal_value_read(struct segment_files *files, const struct journal_logged *l, struct slice *value)
+{
+	char *bytes = malloc((size_t)l->value_len + 1);
+
+	*value = SLICE("");
+	if (bytes == NULL)
 		return FAULT_NOMEM;
 	enum fault fault = segment_files_read(
-		reading->files, r->value_at.segment, r->value_at.offset, value, r->value_len);
-	if (fault == FAULT_OK)
-		kv_put(txn, r->change.table, r->change.key, slice_make(value, r->value_len));
-	free(value);
+		files, l->value_at.segment, l->value_at.offset, bytes, l->value_len);
+	if (fault != FAULT_OK)
+		free(bytes);
+	else
+		*value = slice_make(bytes, l->value_len);
 	return fault;
+}
+
+struct applying {
+	struct kv_txn *txn;
+	const struct journal_reading *reading;
+};
+
+static enum fault
+change_apply(void *arg, const struct journal_logged *l)
+{
+	struct applying *a = arg;
+	const struct kv_change *change = &l->change;
+	struct slice value;
+
+	if (change->is_delete) {
+		(void)kv_delete(a->txn, change->table, change->key);
+		return FAULT_OK;
+	}
+	if (!l->is_stored) {
+		kv_put(a->txn, change->table, change->key, change->value);
+		return FAULT_OK;
+	}
+	enum fault fault = journal_value_read(a->reading->files, l, &value);
+	if (fault != FAULT_OK)
+		return fault;
+	kv_put(a->txn, change->table, change->key, value);
+	free((void *)(uintptr_t)value.data);
+	return FAULT_OK;
 }
 
 enum fault
 journal_changes_apply(
 	struct kv_txn *txn, const struct journal_reading *reading, struct slice changes)
 {
-	struct cursor c = cursor_of(changes);
-	enum fault fault = FAULT_OK;
+	struct applying a = {txn, reading};
+	enum fault fault = journal_changes_each(changes, reading->tables, change_apply, &a);
 
-	while (!cursor_at_end(&c) && fault == FAULT_OK) {
-		struct change_read r;
-		if (!take_change(&c, reading->tables, &r))
-			return FAULT_DAMAGED;
-		if (r.op == OP_DELETE)
-			(void)kv_delete(txn, r.change.table, r.change.key);
-		else if (r.op == OP_PUT)
-			kv_put(txn, r.change.table, r.change.key, r.change.value);
-		else
-			fault = stored_put(txn, reading, &r);
-	}
 	return fault != FAULT_OK ? fault : txn->fault;
 }
 

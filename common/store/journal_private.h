@@ -49,6 +49,20 @@ struct journal {
 void journal_change_encode(struct buffer *, const struct kv_change *);
 void journal_stored_encode(
 	struct buffer *, const struct kv_change *, const struct segment_place *value_at);
+/* One change as a record says it. */
+struct journal_logged {
+	struct kv_change change; /* without a value when that is stored elsewhere */
+	bool is_stored;
+	uint32_t value_len; /* where it is stored: segment and offset of the bytes */
+	struct segment_place value_at;
+};
+typedef enum fault journal_each_change(void *arg, const struct journal_logged *);
+/* Tells each the changes in order, up to its first fault; FAULT_DAMAGED: no row of changes. */
+MUST_USE enum fault journal_changes_each(
+	struct slice changes, unsigned tables, journal_each_change *each, void *arg);
+/* Reads a value that is stored elsewhere, onto the heap. */
+MUST_USE enum fault journal_value_read(
+	struct segment_files *, const struct journal_logged *, struct slice *value);
 /* Does again what it says; FAULT_DAMAGED.  files: for values that stand in other records. */
 struct journal_reading {
 	struct segment_files *files;
@@ -65,6 +79,10 @@ void journal_digest_add(uint8_t digest[static JOURNAL_CHAIN_SIZE],
 	const uint8_t header_checksum[static SEGMENT_CHECKSUM_SIZE]);
 
 void journal_point_save(struct kv_txn *, unsigned meta_table, const struct journal_point *);
+/*
+ * After a rebuilding: what follows is logged, behind this point (its tail is the journal's).
+ */
+void journal_rebuild_end(struct journal *, const struct journal_point *);
 /* journal_replay.c: does again what the log has after *point, and moves it to the log's end. */
 MUST_USE enum fault journal_replay(struct journal *, struct journal_point *);
 
