@@ -42,49 +42,6 @@ verify_compare(struct store_verify *v, uint32_t mailbox, const char *what, const
 			(unsigned long long)values[0], (unsigned long long)values[1]);
 }
 
-enum fault
-verify_ids_add(struct ids *ids, uint64_t id)
-{
-	if (ids->count == ids->size) {
-		size_t size = ids->size == 0 ? 1024 : ids->size * 2;
-		uint64_t *at = reallocarray(ids->at, size, sizeof(*at));
-		if (at == NULL)
-			return FAULT_NOMEM;
-		ids->at = at;
-		ids->size = size;
-	}
-	ids->at[ids->count++] = id;
-	return FAULT_OK;
-}
-
-static int
-compare_numbers(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-void
-verify_ids_sort(struct ids *ids)
-{
-	if (ids->count > 0)
-		qsort(ids->at, ids->count, sizeof(ids->at[0]), compare_numbers);
-}
-
-/* How often an id stands in the sorted list from *at on; *at moves behind it. */
-uint32_t
-verify_ids_take(const struct ids *ids, size_t *at, uint64_t id)
-{
-	uint32_t count = 0;
-
-	while (*at < ids->count && ids->at[*at] < id)
-		(*at)++;
-	for (; *at < ids->count && ids->at[*at] == id; (*at)++)
-		count++;
-	return count;
-}
-
 /* Collects the body of every email; counts messages, and emails that wait for their purge. */
 static enum fault
 emails_collect(struct store_verify *v)
@@ -102,7 +59,7 @@ emails_collect(struct store_verify *v)
 		}
 		waiting += get_u32(cursor.value.data) == 0;
 		references += get_u32(cursor.value.data);
-		fault = verify_ids_add(&v->ids, get_u64(cursor.value.data + 12));
+		fault = id_list_add(&v->ids, get_u64(cursor.value.data + 12));
 	}
 	kv_cursor_close(&cursor);
 	COMPARE(v, 0, "number of expunged emails", kv_count(&v->reader->txn, INDEX_EXPUNGED),
@@ -143,7 +100,7 @@ bodies_compare(struct store_verify *v)
 			verify_found(v, 0, 0, "there are damaged body records");
 			continue;
 		}
-		uint32_t count = verify_ids_take(&v->ids, &at, get_u64(cursor.key.data));
+		uint32_t count = id_list_take(&v->ids, &at, get_u64(cursor.key.data));
 		COMPARE(v, 0, "references of a body", body.references, count);
 		if (body.place.segment != segment) {
 			if (segment != 0)
@@ -168,7 +125,7 @@ step_references(struct store_verify *v)
 	enum fault fault = emails_collect(v);
 	if (fault != FAULT_OK)
 		return fault;
-	verify_ids_sort(&v->ids);
+	id_list_sort(&v->ids);
 	bodies_compare(v);
 	return FAULT_OK;
 }
@@ -244,7 +201,7 @@ body_next_listed(struct store_verify *v, uint64_t *id, struct index_body *body)
 
 	while (!is_there && v->body_at < v->bodies.count) {
 		*id = v->bodies.at[v->body_at];
-		(void)verify_ids_take(&v->bodies, &v->body_at, *id);
+		(void)id_list_take(&v->bodies, &v->body_at, *id);
 		is_there = index_body_load(&v->reader->txn, *id, body) == FAULT_OK;
 	}
 	return is_there;
@@ -313,8 +270,8 @@ verify_free(struct store_verify *v)
 {
 	if (v == NULL)
 		return;
-	free(v->ids.at);
-	free(v->bodies.at);
+	id_list_clear(&v->ids);
+	id_list_clear(&v->bodies);
 	free(v);
 }
 

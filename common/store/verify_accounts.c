@@ -61,9 +61,9 @@ messages_check(struct store_verify *v, struct store_mailbox *m, struct store_acc
 		counted.recent += message.uid >= m->recent_from;
 		counted.size_bytes += message.size;
 		message_check(v, m, &message);
-		fault = verify_ids_add(&v->ids, message.email_id);
+		fault = id_list_add(&v->ids, message.email_id);
 		if (fault == FAULT_OK && v->options.account != 0)
-			fault = verify_ids_add(&v->bodies, message.body_id);
+			fault = id_list_add(&v->bodies, message.body_id);
 		v->progress.messages++;
 	}
 	if (reader_walk_close(&walk) == FAULT_DAMAGED)
@@ -92,11 +92,11 @@ mailbox_check(struct store_verify *v, struct store_mailbox *m, const struct stor
 static void
 emails_check(struct store_verify *v)
 {
-	verify_ids_sort(&v->ids);
+	id_list_sort(&v->ids);
 	for (size_t at = 0; at < v->ids.count;) {
 		uint64_t id = v->ids.at[at];
 		struct index_email email;
-		uint32_t count = verify_ids_take(&v->ids, &at, id);
+		uint32_t count = id_list_take(&v->ids, &at, id);
 		/* A missing record has been reported with its message. */
 		if (index_email_load(&v->reader->txn, id, &email) == FAULT_OK &&
 			email.references != count)
@@ -151,7 +151,7 @@ account_check(struct store_verify *v, const struct store_account *account)
 			count_prefix(v, INDEX_CHANGES, account->id));
 	}
 	arena_clear(&arena);
-	verify_ids_sort(&v->bodies);
+	id_list_sort(&v->bodies);
 	return fault;
 }
 
