@@ -35,6 +35,7 @@
 	F(HAS_CHILDREN, false, "has children")                                                     \
 	F(CONFLICT, false, "changed meanwhile")                                                    \
 	F(EXPIRED, false, "expired")                                                               \
+	F(SEALED, false, "encrypted to a key that is not open")                                    \
 	F(AUTH_FAILED, false, "authentication failed")                                             \
 	F(AUTH_SLOWED, true, "too many failed logins, try later")                                  \
 	F(ACCOUNT_DISABLED, false, "account disabled")                                             \

@@ -18,6 +18,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/memfd.h"
+#include "common/store/body_source.h"
 
 #define CHUNK_IS_RAW UINT32_C(0x80000000)
 
@@ -210,6 +211,9 @@ body_pack(struct body_packer *p, struct slice plain, int out, struct body_info *
 bool
 body_lengths_fit(uint8_t codec, uint64_t plain_len, uint64_t stored_len)
 {
+	if ((codec & BODY_SEALED) != 0 && !seal_len(stored_len, &stored_len))
+		return false;
+	codec &= (uint8_t)~BODY_SEALED;
 	if (codec == BODY_RAW)
 		return stored_len == plain_len;
 	return codec == BODY_ZSTD && plain_len <= INT64_MAX && stored_len <= plain_len &&
@@ -217,7 +221,7 @@ body_lengths_fit(uint8_t codec, uint64_t plain_len, uint64_t stored_len)
 }
 
 struct body_reader {
-	struct segment_files *files;
+	struct body_source source;
 	ZSTD_DCtx *zstd; /* made with the first packed body */
 	char *packed; /* PACKED_MAX bytes */
 	char *plain; /* BODY_CHUNK_SIZE bytes: the chunk unpacked last */
@@ -235,7 +239,7 @@ body_reader_new(struct segment_files *files)
 	struct body_reader *r = calloc(1, sizeof(*r));
 
 	if (r != NULL)
-		r->files = files;
+		body_source_init(&r->source, files);
 	return r;
 }
 
@@ -244,6 +248,7 @@ body_reader_free(struct body_reader *r)
 {
 	if (r == NULL)
 		return;
+	body_source_clear(&r->source);
 	ZSTD_freeDCtx(r->zstd);
 	free(r->packed);
 	free(r->plain);
@@ -272,8 +277,7 @@ is_cached_body(const struct body_reader *r, const struct body_handle *body)
 
 /* Adds up the lengths of the table's entries from..to-1. */
 static enum fault
-table_sum(struct body_reader *r, const struct body_handle *body, uint64_t from, uint64_t to,
-	uint64_t *sum)
+table_sum(struct body_reader *r, uint64_t from, uint64_t to, uint64_t *sum)
 {
 	uint8_t piece[TABLE_PIECE];
 
@@ -281,8 +285,8 @@ table_sum(struct body_reader *r, const struct body_handle *body, uint64_t from, 
 		uint64_t count = to - from;
 		if (count > TABLE_PIECE / LENGTH_SIZE)
 			count = TABLE_PIECE / LENGTH_SIZE;
-		enum fault fault = segment_files_read(r->files, body->segment,
-			body->offset + from * LENGTH_SIZE, piece, (size_t)count * LENGTH_SIZE);
+		enum fault fault = body_source_read(
+			&r->source, from * LENGTH_SIZE, piece, (size_t)count * LENGTH_SIZE);
 		if (fault != FAULT_OK)
 			return fault;
 		for (uint64_t i = 0; i < count; i++)
@@ -303,7 +307,7 @@ chunk_find(struct body_reader *r, const struct body_handle *body, uint64_t chunk
 		from = r->next_chunk;
 		*offset = r->next_offset;
 	}
-	return table_sum(r, body, from, chunk, offset);
+	return table_sum(r, from, chunk, offset);
 }
 
 /* Reads a chunk's stored bytes into r->packed. */
@@ -315,16 +319,14 @@ chunk_load(struct body_reader *r, const struct body_handle *body, uint64_t chunk
 	enum fault fault = chunk_find(r, body, chunk, &offset);
 
 	if (fault == FAULT_OK)
-		fault = segment_files_read(r->files, body->segment,
-			body->offset + chunk * LENGTH_SIZE, bytes, sizeof(bytes));
+		fault = body_source_read(&r->source, chunk * LENGTH_SIZE, bytes, sizeof(bytes));
 	if (fault != FAULT_OK)
 		return fault;
 	*entry = get_u32(bytes);
 	uint32_t length = *entry & ~CHUNK_IS_RAW;
 	if (length > PACKED_MAX || offset > body->stored_len || length > body->stored_len - offset)
 		return FAULT_DAMAGED;
-	fault = segment_files_read(
-		r->files, body->segment, body->offset + offset, r->packed, length);
+	fault = body_source_read(&r->source, offset, r->packed, length);
 	r->body = *body;
 	r->next_chunk = chunk + 1;
 	r->next_offset = offset + length;
@@ -378,21 +380,36 @@ chunk_read(struct body_reader *r, const struct body_handle *body, uint64_t offse
 	return FAULT_OK;
 }
 
+void
+body_reader_use_key(struct body_reader *r, struct seal_opener *opener)
+{
+	if (!body_source_use_key(&r->source, opener))
+		return;
+	if (r->plain != NULL && r->body.stored_len != 0)
+		secret_wipe(r->plain, BODY_CHUNK_SIZE);
+	r->body = (struct body_handle){0};
+}
+
 enum fault
-body_read(struct body_reader *r, const struct body_handle *body, uint64_t offset,
+body_read(struct body_reader *r, const struct body_handle *stored, uint64_t offset,
 	struct body_span span)
 {
-	if (!body_lengths_fit(body->codec, body->plain_len, body->stored_len) ||
-		offset > body->plain_len || span.len > body->plain_len - offset)
+	struct body_handle packed;
+	const struct body_handle *body = &packed;
+
+	if (!body_lengths_fit(stored->codec, stored->plain_len, stored->stored_len) ||
+		offset > stored->plain_len || span.len > stored->plain_len - offset)
 		return FAULT_DAMAGED;
+	enum fault fault = body_source_begin(&r->source, stored, &packed);
+	if (fault != FAULT_OK)
+		return fault;
 	if (body->codec == BODY_RAW)
-		return segment_files_read(
-			r->files, body->segment, body->offset + offset, span.at, span.len);
+		return body_source_read(&r->source, offset, span.at, span.len);
 	if (!memory_ensure(r))
 		return FAULT_NOMEM;
 	while (span.len > 0) {
 		size_t done = 0;
-		enum fault fault = chunk_read(r, body, offset, span, &done);
+		fault = chunk_read(r, body, offset, span, &done);
 		if (fault != FAULT_OK)
 			return fault;
 		span = (struct body_span){(char *)span.at + done, span.len - done};
@@ -401,10 +418,23 @@ body_read(struct body_reader *r, const struct body_handle *body, uint64_t offset
 	return FAULT_OK;
 }
 
+/* What a checksum is of: the plain bytes; of a sealed body, which has none to us, the stored ones.
+ */
+static enum fault
+piece_read(
+	struct body_reader *r, const struct body_handle *body, uint64_t at, struct body_span span)
+{
+	if ((body->codec & BODY_SEALED) == 0)
+		return body_read(r, body, at, span);
+	return segment_files_read(
+		r->source.files, body->segment, body->offset + at, span.at, span.len);
+}
+
 enum fault
 body_verify(struct body_reader *r, const struct body_handle *body,
 	const uint8_t checksum[static SEGMENT_CHECKSUM_SIZE])
 {
+	uint64_t total = (body->codec & BODY_SEALED) != 0 ? body->stored_len : body->plain_len;
 	uint8_t found[SEGMENT_CHECKSUM_SIZE];
 	crypto_generichash_state state;
 	enum fault fault = FAULT_OK;
@@ -413,9 +443,9 @@ body_verify(struct body_reader *r, const struct body_handle *body,
 	if (piece == NULL)
 		return FAULT_NOMEM;
 	crypto_generichash_init(&state, NULL, 0, sizeof(found));
-	for (uint64_t at = 0; fault == FAULT_OK && at < body->plain_len; at += BODY_CHUNK_SIZE) {
-		size_t len = chunk_plain_len(body->plain_len, at / BODY_CHUNK_SIZE);
-		fault = body_read(r, body, at, (struct body_span){piece, len});
+	for (uint64_t at = 0; fault == FAULT_OK && at < total; at += BODY_CHUNK_SIZE) {
+		size_t len = chunk_plain_len(total, at / BODY_CHUNK_SIZE);
+		fault = piece_read(r, body, at, (struct body_span){piece, len});
 		if (fault == FAULT_OK)
 			crypto_generichash_update(&state, (uint8_t *)piece, len);
 	}

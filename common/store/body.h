@@ -12,13 +12,18 @@
 
 enum { BODY_CHUNK_SIZE = 256 * 1024 };
 
-enum body_codec { BODY_RAW = 0, BODY_ZSTD = 1 };
+enum body_codec {
+	BODY_RAW = 0,
+	BODY_ZSTD = 1,
+	BODY_SEALED = 0x80, /* a bit beside the others: sealed after it was packed (seal.h) */
+};
 
 struct body_info {
 	uint8_t codec;
 	uint64_t plain_len;
 	uint64_t stored_len;
-	uint8_t checksum[SEGMENT_CHECKSUM_SIZE]; /* BLAKE2b of the plain bytes */
+	uint8_t checksum[SEGMENT_CHECKSUM_SIZE]; /* BLAKE2b of the plain bytes; sealed: of the
+						    stored */
 };
 
 /* Enough to read a body, whatever transaction it was found in. */
@@ -53,17 +58,24 @@ struct body_span {
 };
 
 struct body_reader;
+struct seal_opener;
 
 /* Borrows files.  Memory: at most about 1 MiB, none before the first packed body. */
 struct body_reader *body_reader_new(struct segment_files *files);
 void body_reader_free(struct body_reader *);
 /*
+ * Sealed bodies are opened by this key from now on; NULL: by none.  Borrowed.  What another key has
+ * opened is forgotten.
+ */
+void body_reader_use_key(struct body_reader *, struct seal_opener *);
+/*
  * Reads len plain bytes from offset; all of them, or a fault: FAULT_DAMAGED when the body has
- * fewer or is broken.  Reading a body from front to back unpacks each chunk once.
+ * fewer or is broken, FAULT_SEALED when its key is not there.  Reading a body from front to back
+ * unpacks each chunk once.
  */
 MUST_USE enum fault body_read(
 	struct body_reader *, const struct body_handle *, uint64_t offset, struct body_span);
-/* Reads all of it and compares; FAULT_DAMAGED when it differs. */
+/* Reads all of it and compares; FAULT_DAMAGED when it differs.  Needs no key. */
 MUST_USE enum fault body_verify(struct body_reader *, const struct body_handle *,
 	const uint8_t checksum[static SEGMENT_CHECKSUM_SIZE]);
 

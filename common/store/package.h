@@ -25,6 +25,14 @@ struct package {
  * memfds (FAULT_NOMEM, FAULT_BUDGET, FAULT_TOO_BIG for 4 GiB and more).
  */
 MUST_USE enum fault package_make(struct body_packer *, struct slice message, struct package *);
+/*
+ * Makes the sealed form of a package, for one account (seal.h); the plain one stays.  The checksum
+ * becomes that of the stored bytes.  The same faults.
+ */
+struct seal_content;
+struct entropy;
+MUST_USE enum fault package_seal(const struct package *plain, const struct seal_content *,
+	const struct entropy *, struct package *sealed);
 /* Closes the memfd; accepts one that package_make failed on. */
 void package_clear(struct package *);
 

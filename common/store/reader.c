@@ -10,8 +10,12 @@
 #include <stdlib.h>
 
 #include "common/base/bytes.h"
+#include "common/base/secret.h"
 
-enum { NAME_DEPTH_MAX = STORE_NAME_MAX / 2 + 1 };
+enum {
+	NAME_DEPTH_MAX = STORE_NAME_MAX / 2 + 1,
+	STRUCTURE_MAX = 16 * 1024 * 1024, /* bytes of one; far more than is ever made */
+};
 
 static enum fault
 path_make(const char *dir, const char *name, char path[static PATH_MAX])
@@ -70,6 +74,8 @@ reader_files_ensure(struct store_reader *r)
 	if (fault == FAULT_OK && r->bodies == NULL) {
 		r->bodies = body_reader_new(r->files);
 		fault = r->bodies != NULL ? FAULT_OK : FAULT_NOMEM;
+		if (fault == FAULT_OK)
+			body_reader_use_key(r->bodies, r->key);
 	}
 	return fault;
 }
@@ -81,6 +87,7 @@ reader_open_lent(const char *dir, struct kv *kv, struct store_reader **reader)
 
 	if (r == NULL)
 		return FAULT_NOMEM;
+	buffer_init(&r->structure, STRUCTURE_MAX);
 	r->kv = kv;
 	r->kv_is_lent = kv != NULL;
 	r->dir = slice_dup(slice_text(dir));
@@ -108,10 +115,24 @@ reader_close(struct store_reader *r)
 	kv_abort(&r->txn);
 	if (!r->kv_is_lent)
 		kv_close(r->kv);
+	reader_use_key(r, NULL);
 	body_reader_free(r->bodies);
 	segment_files_close(r->files);
 	free(r->dir);
 	free(r);
+}
+
+void
+reader_use_key(struct store_reader *r, struct seal_opener *key)
+{
+	if (r->key == key)
+		return;
+	r->key = key;
+	if (r->bodies != NULL)
+		body_reader_use_key(r->bodies, key);
+	if (r->structure.data != NULL)
+		secret_wipe(r->structure.data, r->structure.size);
+	buffer_clear(&r->structure);
 }
 
 enum fault

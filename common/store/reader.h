@@ -24,6 +24,12 @@ struct store_reader;
 MUST_USE enum fault reader_open(const char *dir, struct store_reader **);
 void reader_close(struct store_reader *);
 
+/*
+ * Sealed mail is opened by this key from now on; NULL: by none, and reads as FAULT_SEALED.
+ * Borrowed: to be taken back before it is freed.  Nothing that it has opened is kept after that.
+ */
+void reader_use_key(struct store_reader *, struct seal_opener *);
+
 /* FAULT_NOT_FOUND: no store yet.  FAULT_UNSUPPORTED: a newer format. */
 MUST_USE enum fault reader_begin(struct store_reader *);
 void reader_end(struct store_reader *);
@@ -99,7 +105,10 @@ enum fault reader_walk_close(struct reader_walk *);
 MUST_USE enum fault reader_uids(struct store_reader *, uint64_t account, uint32_t mailbox,
 	uint32_t first, struct uid_set *);
 
-/* The stored structure that deliverd or imapd made; the slice is valid until reader_end(). */
+/*
+ * The stored structure that deliverd or imapd made; the slice is valid until the next call of this
+ * or reader_end().  FAULT_SEALED.
+ */
 MUST_USE enum fault reader_structure(
 	struct store_reader *, const struct store_message *, struct slice *structure);
 
@@ -119,7 +128,8 @@ store_content_size(const struct store_content *c)
 {
 	return c->prefix_len + c->body.plain_len;
 }
-/* Exactly span.len bytes from offset, or FAULT_DAMAGED, FAULT_IO.  Needs no transaction. */
+/* Exactly span.len bytes from offset, or FAULT_DAMAGED, FAULT_IO, FAULT_SEALED.  Needs no
+ * transaction. */
 MUST_USE enum fault reader_read(
 	struct store_reader *, const struct store_content *, uint64_t offset, struct body_span);
 

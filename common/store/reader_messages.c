@@ -3,6 +3,7 @@
 #include "common/store/reader_private.h"
 
 #include "common/base/bytes.h"
+#include "common/store/seal.h"
 
 enum fault
 reader_keywords(struct store_reader *r, uint64_t account, struct arena *arena,
@@ -100,6 +101,15 @@ reader_uids(struct store_reader *r, uint64_t account, uint32_t mailbox, uint32_t
 	return r->txn.fault != FAULT_OK ? r->txn.fault : uids->fault;
 }
 
+static enum fault
+open_structure(struct store_reader *r, struct slice *structure)
+{
+	enum fault fault = seal_open_structure(r->key, *structure, &r->structure);
+
+	*structure = buffer_slice(&r->structure);
+	return fault;
+}
+
 enum fault
 reader_structure(
 	struct store_reader *r, const struct store_message *message, struct slice *structure)
@@ -108,7 +118,9 @@ reader_structure(
 
 	if (!kv_get(&r->txn, INDEX_STRUCTURES, index_key_slice(&key), structure))
 		return r->txn.fault != FAULT_OK ? r->txn.fault : FAULT_DAMAGED;
-	return structure->len == message->structure_len ? FAULT_OK : FAULT_DAMAGED;
+	if (structure->len != message->structure_len)
+		return FAULT_DAMAGED;
+	return seal_is_structure(*structure) ? open_structure(r, structure) : FAULT_OK;
 }
 
 enum fault

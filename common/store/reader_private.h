@@ -3,6 +3,7 @@
 #ifndef STORE_READER_PRIVATE_H
 #define STORE_READER_PRIVATE_H
 
+#include "common/base/buffer.h"
 #include "common/store/index.h"
 #include "common/store/reader.h"
 
@@ -13,6 +14,8 @@ struct store_reader {
 	struct kv_txn txn;
 	struct segment_files *files;
 	struct body_reader *bodies;
+	struct seal_opener *key; /* borrowed; NULL: none */
+	struct buffer structure; /* the sealed one that was opened last */
 };
 
 /* A reader within the writer's process. */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Sealing and opening of stored mail: headers, chunks, structures.  Linked by deliverd and imapd to
+ * seal, by imapd and pop3d to open.  What lies on the disk is trusted only as far as a tag proves
+ * it.
+ */
+#include "common/store/seal.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+
+#define MAGIC UINT32_C(0x5062536c) /* "PbSl" */
+
+enum {
+	VERSION = 1,
+	AT_VERSION = 4,
+	AT_KEY_ID = 8,
+	AT_BOX = AT_KEY_ID + SEAL_KEY_ID_LEN,
+	AT_NONCE = AT_BOX + SEAL_BOX_LEN,
+	NONCE_LEN = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+	CONTEXT_LEN = SEAL_HEADER_LEN + 2 + 8 + 8,
+	OPENED_MAX = 16, /* boxes that an opener remembers */
+};
+
+_Static_assert((int)SEAL_BOX_LEN == crypto_box_SEALBYTES + SEAL_KEY_LEN, "a key in a sealed box");
+_Static_assert(NONCE_LEN == SEAL_NONCE_LEN + 8, "prefix, domain and chunk");
+_Static_assert((int)SEAL_KEY_LEN == crypto_box_PUBLICKEYBYTES, "X25519");
+_Static_assert((int)SEAL_TAG_LEN == crypto_aead_xchacha20poly1305_ietf_ABYTES, "Poly1305");
+
+/* Names a public key in headers, so that mail of another key is told from damaged mail. */
+static void
+key_id_of(const uint8_t *public_key, uint8_t id[static SEAL_KEY_ID_LEN])
+{
+	uint8_t sum[crypto_generichash_BYTES];
+
+	crypto_generichash(sum, sizeof sum, public_key, SEAL_KEY_LEN, NULL, 0);
+	memcpy(id, sum, SEAL_KEY_ID_LEN);
+}
+
+enum fault
+seal_content_refresh(struct seal_content *c, const struct seal_source *source,
+	const uint8_t public_key[static SEAL_KEY_LEN])
+{
+	int64_t now = clock_mono_ms(source->clock);
+
+	if (c->is_set && c->expires_at > now &&
+		memcmp(c->public_key, public_key, SEAL_KEY_LEN) == 0)
+		return FAULT_OK;
+	seal_content_clear(c);
+	source->entropy->fill(source->entropy->arg, c->key, sizeof c->key);
+	if (crypto_box_seal(c->box, c->key, sizeof c->key, public_key) != 0) {
+		seal_content_clear(c);
+		return FAULT_DAMAGED;
+	}
+	memcpy(c->public_key, public_key, SEAL_KEY_LEN);
+	key_id_of(public_key, c->key_id);
+	c->expires_at = now + SEAL_CONTENT_MS;
+	c->is_set = true;
+	return FAULT_OK;
+}
+
+void
+seal_content_clear(struct seal_content *c)
+{
+	secret_wipe(c, sizeof *c);
+}
+
+struct seal_ring {
+	struct seal_source source;
+	struct seal_content contents[SEAL_RING_MAX];
+};
+
+struct seal_ring *
+seal_ring_new(const struct seal_source *source)
+{
+	struct seal_ring *ring = calloc(1, sizeof *ring);
+
+	if (ring != NULL)
+		ring->source = *source;
+	return ring;
+}
+
+void
+seal_ring_free(struct seal_ring *ring)
+{
+	if (ring == NULL)
+		return;
+	secret_wipe(ring, sizeof *ring);
+	free(ring);
+}
+
+/* The account's place, or the one that is free or oldest. */
+static struct seal_content *
+ring_find(struct seal_ring *ring, const void *public_key)
+{
+	struct seal_content *oldest = &ring->contents[0];
+
+	for (size_t i = 0; i < SEAL_RING_MAX; i++) {
+		struct seal_content *c = &ring->contents[i];
+		if (c->is_set && memcmp(c->public_key, public_key, SEAL_KEY_LEN) == 0)
+			return c;
+		/* A free one has expired at 0. */
+		if (c->expires_at < oldest->expires_at)
+			oldest = c;
+	}
+	return oldest;
+}
+
+enum fault
+seal_ring_content(
+	struct seal_ring *ring, struct slice public_key, const struct seal_content **content)
+{
+	if (public_key.len != SEAL_KEY_LEN)
+		return FAULT_DAMAGED;
+	struct seal_content *c = ring_find(ring, public_key.data);
+	enum fault fault = seal_content_refresh(c, &ring->source, (const uint8_t *)public_key.data);
+	*content = c;
+	return fault;
+}
+
+void
+seal_ring_sweep(struct seal_ring *ring)
+{
+	int64_t now = clock_mono_ms(ring->source.clock);
+
+	for (size_t i = 0; i < SEAL_RING_MAX; i++)
+		if (ring->contents[i].is_set && ring->contents[i].expires_at <= now)
+			seal_content_clear(&ring->contents[i]);
+}
+
+void
+seal_begin(const struct seal_content *c, const struct entropy *entropy, struct sealing *s)
+{
+	memset(s->header, 0, AT_KEY_ID);
+	put_u32(s->header, MAGIC);
+	put_u16(s->header + AT_VERSION, VERSION);
+	memcpy(s->header + AT_KEY_ID, c->key_id, SEAL_KEY_ID_LEN);
+	memcpy(s->header + AT_BOX, c->box, SEAL_BOX_LEN);
+	entropy->fill(entropy->arg, s->header + AT_NONCE, SEAL_NONCE_LEN);
+	memcpy(s->key, c->key, SEAL_KEY_LEN);
+}
+
+void
+sealing_clear(struct sealing *s)
+{
+	secret_wipe(s, sizeof *s);
+}
+
+uint64_t
+seal_chunk_offset(uint64_t chunk)
+{
+	return SEAL_HEADER_LEN + chunk * (SEAL_CHUNK_SIZE + SEAL_TAG_LEN);
+}
+
+uint64_t
+seal_stored_len(uint64_t len)
+{
+	uint64_t chunks = len == 0 ? 1 : (len - 1) / SEAL_CHUNK_SIZE + 1;
+
+	return SEAL_HEADER_LEN + len + chunks * SEAL_TAG_LEN;
+}
+
+bool
+seal_len(uint64_t stored_len, uint64_t *len)
+{
+	if (stored_len < SEAL_HEADER_LEN + SEAL_TAG_LEN || stored_len > INT64_MAX)
+		return false;
+	uint64_t rest = stored_len - SEAL_HEADER_LEN;
+	uint64_t full = rest / (SEAL_CHUNK_SIZE + SEAL_TAG_LEN);
+	uint64_t left = rest % (SEAL_CHUNK_SIZE + SEAL_TAG_LEN);
+
+	*len = full * SEAL_CHUNK_SIZE + (left > SEAL_TAG_LEN ? left - SEAL_TAG_LEN : 0);
+	return seal_stored_len(*len) == stored_len;
+}
+
+size_t
+seal_chunk_len(const struct seal_part *part, uint64_t chunk)
+{
+	uint64_t left = part->len - chunk * SEAL_CHUNK_SIZE;
+
+	return part->domain == SEAL_BODY && left > SEAL_CHUNK_SIZE ? SEAL_CHUNK_SIZE : (size_t)left;
+}
+
+/* Everything that a chunk must belong to, beside its nonce. */
+static void
+fill_context(
+	const struct sealing *s, const struct seal_part *part, uint8_t context[static CONTEXT_LEN])
+{
+	uint8_t *at = context + SEAL_HEADER_LEN;
+
+	memcpy(context, s->header, SEAL_HEADER_LEN);
+	at[0] = (uint8_t)part->domain;
+	at[1] = part->codec;
+	put_u64(at + 2, part->len);
+	put_u64(at + 10, part->plain_len);
+}
+
+/* The domain stands in the top byte of the number: no chunk count reaches it. */
+static void
+fill_nonce(const struct sealing *s, const struct seal_part *part, uint64_t chunk,
+	uint8_t nonce[static NONCE_LEN])
+{
+	memcpy(nonce, s->header + AT_NONCE, SEAL_NONCE_LEN);
+	put_u64(nonce + SEAL_NONCE_LEN, (uint64_t)part->domain << 56 | chunk);
+}
+
+void
+seal_chunk(const struct sealing *s, const struct seal_part *part, uint64_t chunk, struct slice in,
+	void *out)
+{
+	uint8_t context[CONTEXT_LEN], nonce[NONCE_LEN];
+
+	fill_context(s, part, context);
+	fill_nonce(s, part, chunk, nonce);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, (const uint8_t *)in.data, in.len,
+		context, sizeof context, NULL, nonce, s->key);
+}
+
+enum fault
+seal_open_chunk(const struct sealing *s, const struct seal_part *part, uint64_t chunk,
+	struct slice in, void *out)
+{
+	uint8_t context[CONTEXT_LEN], nonce[NONCE_LEN];
+
+	fill_context(s, part, context);
+	fill_nonce(s, part, chunk, nonce);
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, (const uint8_t *)in.data,
+		       in.len, context, sizeof context, nonce, s->key) == 0
+		? FAULT_OK
+		: FAULT_DAMAGED;
+}
+
+static struct seal_part
+structure_part(uint64_t len)
+{
+	return (struct seal_part){SEAL_STRUCTURE, 0, len, len};
+}
+
+void
+seal_structure(const struct sealing *s, struct slice structure, struct buffer *out)
+{
+	struct seal_part part = structure_part(structure.len);
+
+	buffer_add(out, s->header, sizeof s->header);
+	void *room = buffer_reserve(out, structure.len + SEAL_TAG_LEN);
+	if (room == NULL)
+		return;
+	seal_chunk(s, &part, 0, structure, room);
+	buffer_added(out, structure.len + SEAL_TAG_LEN);
+}
+
+bool
+seal_is_structure(struct slice bytes)
+{
+	return bytes.len >= SEAL_HEADER_LEN + SEAL_TAG_LEN && get_u32(bytes.data) == MAGIC;
+}
+
+/* A box that was opened. */
+struct opened {
+	bool is_set;
+	uint8_t box[SEAL_BOX_LEN];
+	uint8_t key[SEAL_KEY_LEN];
+};
+
+struct seal_opener {
+	struct secret private_key;
+	uint8_t public_key[SEAL_KEY_LEN];
+	uint8_t key_id[SEAL_KEY_ID_LEN];
+	struct opened opened[OPENED_MAX];
+	size_t next;
+};
+
+struct seal_opener *
+seal_opener_new(struct slice private_key)
+{
+	struct seal_opener *o = private_key.len == SEAL_KEY_LEN ? calloc(1, sizeof *o) : NULL;
+
+	if (o == NULL || secret_set(&o->private_key, private_key) != FAULT_OK) {
+		free(o);
+		return NULL;
+	}
+	crypto_scalarmult_base(o->public_key, (const uint8_t *)o->private_key.bytes);
+	key_id_of(o->public_key, o->key_id);
+	return o;
+}
+
+void
+seal_opener_free(struct seal_opener *o)
+{
+	if (o == NULL)
+		return;
+	secret_wipe(o, sizeof *o);
+	free(o);
+}
+
+static const struct opened *
+find_opened(const struct seal_opener *o, const uint8_t *box)
+{
+	for (size_t i = 0; i < OPENED_MAX; i++)
+		if (o->opened[i].is_set && memcmp(o->opened[i].box, box, SEAL_BOX_LEN) == 0)
+			return &o->opened[i];
+	return NULL;
+}
+
+/* Opens the box, in the place of the one that was opened the longest time ago. */
+static const struct opened *
+open_box(struct seal_opener *o, const uint8_t *box)
+{
+	struct opened *made = &o->opened[o->next];
+
+	made->is_set = crypto_box_seal_open(made->key, box, SEAL_BOX_LEN, o->public_key,
+			       (const uint8_t *)o->private_key.bytes) == 0;
+	if (!made->is_set) {
+		secret_wipe(made, sizeof *made);
+		return NULL;
+	}
+	memcpy(made->box, box, SEAL_BOX_LEN);
+	o->next = (o->next + 1) % OPENED_MAX;
+	return made;
+}
+
+enum fault
+seal_open(struct seal_opener *o, const uint8_t header[static SEAL_HEADER_LEN], struct sealing *s)
+{
+	if (get_u32(header) != MAGIC)
+		return FAULT_DAMAGED;
+	if (get_u16(header + AT_VERSION) != VERSION)
+		return get_u16(header + AT_VERSION) > VERSION ? FAULT_UNSUPPORTED : FAULT_DAMAGED;
+	if (o == NULL || memcmp(o->key_id, header + AT_KEY_ID, SEAL_KEY_ID_LEN) != 0)
+		return FAULT_SEALED;
+	const struct opened *opened = find_opened(o, header + AT_BOX);
+	if (opened == NULL)
+		opened = open_box(o, header + AT_BOX);
+	if (opened == NULL)
+		return FAULT_DAMAGED;
+	memcpy(s->header, header, SEAL_HEADER_LEN);
+	memcpy(s->key, opened->key, SEAL_KEY_LEN);
+	return FAULT_OK;
+}
+
+enum fault
+seal_open_structure(struct seal_opener *o, struct slice bytes, struct buffer *out)
+{
+	struct sealing s;
+
+	if (!seal_is_structure(bytes))
+		return FAULT_DAMAGED;
+	struct slice sealed = slice_after(bytes, SEAL_HEADER_LEN);
+	struct seal_part part = structure_part(sealed.len - SEAL_TAG_LEN);
+	enum fault fault = seal_open(o, (const uint8_t *)bytes.data, &s);
+	if (fault != FAULT_OK)
+		return fault;
+	buffer_reset(out);
+	void *room = buffer_reserve(out, (size_t)part.len + 1);
+	fault = room != NULL ? seal_open_chunk(&s, &part, 0, sealed, room) : FAULT_NOMEM;
+	if (fault == FAULT_OK)
+		buffer_added(out, (size_t)part.len);
+	sealing_clear(&s);
+	return fault;
+}
