@@ -5,12 +5,15 @@
 
 #include "common/ipc/daemon.h"
 #include "common/store/body.h"
+#include "common/store/seal.h"
 
 struct delivery;
 
 struct deliverd {
 	struct daemon *daemon;
 	struct body_packer *packer;
+	struct seal_ring *ring; /* content keys of accounts whose mail is encrypted */
+	struct event *sweep_timer; /* of the ring */
 	struct delivery *deliveries; /* in flight */
 	unsigned delivery_count;
 	uint64_t bytes_held; /* of messages in flight, against settings.message_memory */

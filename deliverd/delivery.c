@@ -19,6 +19,8 @@
 enum {
 	ARENA_BUDGET = 8 * 1024 * 1024, /* texts of a thousand recipients and their targets */
 	TARGETS_PER_APPEND = 200, /* so that the longest prefixes fit into a frame */
+	SEALED_AT_ONCE = 16, /* copies of one message that are on their way to mailboxd */
+	SEALED_BYTES = 32 * 1024 * 1024, /* of these copies; one always goes */
 	STEP_TIMEOUT_MS = 120000,
 };
 
@@ -26,7 +28,7 @@ enum {
 struct step {
 	struct delivery *delivery;
 	uint64_t call;
-	uint32_t first; /* recipient, or first target */
+	uint32_t first; /* recipient, or first place in the order of targets */
 	uint32_t count;
 };
 
@@ -41,6 +43,12 @@ struct delivery {
 	struct package package;
 	struct step *steps;
 	uint32_t step_count, steps_left;
+	/* Targets that share the plain copy first; the others get one each, sealed, step by step.
+	 */
+	uint32_t *order;
+	uint32_t plain_count;
+	uint32_t next_sealed; /* step */
+	uint32_t sealed_away; /* steps that mailboxd has */
 };
 
 void
@@ -174,7 +182,7 @@ static void
 take_append_results(struct step *s, const struct ipc_answer *answer)
 {
 	const struct ipc_appended *a = answer->payload;
-	struct plan *plan = &s->delivery->plan;
+	struct delivery *d = s->delivery;
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		/* A fault of the request as a whole is none of the recipients. */
@@ -186,9 +194,11 @@ take_append_results(struct step *s, const struct ipc_answer *answer)
 					fault_is_known(a->results[i].fault)
 				? (enum fault)a->results[i].fault
 				: FAULT_PEER_PROTOCOL;
-		plan_stored(plan, s->first + i, fault);
+		plan_stored(&d->plan, d->order[s->first + i], fault);
 	}
 }
+
+static void send_sealed(struct delivery *);
 
 static void
 on_appended(void *arg, const struct ipc_answer *answer)
@@ -198,7 +208,11 @@ on_appended(void *arg, const struct ipc_answer *answer)
 
 	s->call = 0;
 	take_append_results(s, answer);
-	if (--d->steps_left == 0)
+	d->steps_left--;
+	if (s->first >= d->plain_count)
+		d->sealed_away--;
+	send_sealed(d);
+	if (d->steps_left == 0)
 		finish(d);
 }
 
@@ -208,7 +222,7 @@ fill_targets(struct delivery *d, const struct step *s, struct ipc_append_target 
 	int64_t now_s = clock_wall_ms(&clock_system) / 1000;
 
 	for (uint32_t i = 0; i < s->count; i++) {
-		const struct plan_target *from = &d->plan.targets[s->first + i];
+		const struct plan_target *from = &d->plan.targets[d->order[s->first + i]];
 		uint8_t *id = arena_alloc(&d->arena, IPC_DELIVERY_ID_LEN);
 
 		if (id == NULL)
@@ -225,10 +239,10 @@ fill_targets(struct delivery *d, const struct step *s, struct ipc_append_target 
 	return true;
 }
 
-static bool
-send_append(struct delivery *d, struct step *s)
+static enum fault
+send_append(struct step *s, const struct package *p)
 {
-	const struct package *p = &d->package;
+	struct delivery *d = s->delivery;
 	struct ipc_append append = {
 		.structure_len = p->structure_len,
 		.stored_len = p->body.stored_len,
@@ -242,9 +256,74 @@ send_append(struct delivery *d, struct step *s)
 
 	append.targets = arena_array(&d->arena, s->count, sizeof *append.targets);
 	if (append.targets == NULL || !fill_targets(d, s, append.targets))
-		return false;
+		return FAULT_BUDGET;
 	s->call = ipc_call(daemon_base(daemon), daemon_peer(daemon, PROCESS_MAILBOXD), IPC_APPEND,
 		&append, p->fd, STEP_TIMEOUT_MS, on_appended, s);
+	return FAULT_OK;
+}
+
+/* One account's own copy. */
+static enum fault
+seal_and_send(struct step *s)
+{
+	struct delivery *d = s->delivery;
+	const struct plan_target *target = &d->plan.targets[d->order[s->first]];
+	const struct seal_content *content;
+	struct package sealed;
+	enum fault fault = seal_ring_content(d->deliverd->ring, target->public_key, &content);
+
+	if (fault == FAULT_OK)
+		fault = package_seal(&d->package, content, &entropy_system, &sealed);
+	if (fault != FAULT_OK)
+		return fault;
+	fault = send_append(s, &sealed);
+	/* The call has its own descriptor. */
+	package_clear(&sealed);
+	return fault;
+}
+
+static bool
+may_send_sealed(const struct delivery *d)
+{
+	uint64_t bytes = (d->sealed_away + 1) * d->package.body.stored_len;
+
+	return d->next_sealed < d->step_count &&
+		(d->sealed_away == 0 || (d->sealed_away < SEALED_AT_ONCE && bytes <= SEALED_BYTES));
+}
+
+/* As many sealed copies as memory allows; the others follow when these are stored. */
+static void
+send_sealed(struct delivery *d)
+{
+	while (may_send_sealed(d)) {
+		struct step *s = &d->steps[d->next_sealed++];
+		enum fault fault = seal_and_send(s);
+
+		if (fault == FAULT_OK) {
+			d->sealed_away++;
+		} else {
+			plan_stored(&d->plan, d->order[s->first], fault_of_host(fault));
+			d->steps_left--;
+		}
+	}
+}
+
+/* Fills the order of targets: those that share a copy come first. */
+static bool
+order_make(struct delivery *d)
+{
+	uint32_t total = (uint32_t)d->plan.target_count, at = 0;
+
+	d->order = arena_array(&d->arena, total, sizeof *d->order);
+	if (d->order == NULL)
+		return false;
+	for (uint32_t i = 0; i < total; i++)
+		if (d->plan.targets[i].public_key.len == 0)
+			d->order[at++] = i;
+	d->plain_count = at;
+	for (uint32_t i = 0; i < total; i++)
+		if (d->plan.targets[i].public_key.len > 0)
+			d->order[at++] = i;
 	return true;
 }
 
@@ -252,19 +331,22 @@ static bool
 append_steps_make(struct delivery *d)
 {
 	uint32_t total = (uint32_t)d->plan.target_count;
-	uint32_t count = (total + TARGETS_PER_APPEND - 1) / TARGETS_PER_APPEND;
 
 	d->step_count = 0;
-	d->steps = arena_array(&d->arena, count, sizeof *d->steps);
-	if (d->steps == NULL)
+	d->steps = arena_array(&d->arena, total, sizeof *d->steps);
+	if (d->steps == NULL || !order_make(d))
 		return false;
-	for (uint32_t first = 0; first < total; first += TARGETS_PER_APPEND) {
-		uint32_t left = total - first;
+	for (uint32_t first = 0; first < d->plain_count; first += TARGETS_PER_APPEND) {
+		uint32_t left = d->plain_count - first;
 
 		d->steps[d->step_count++] = (struct step){.delivery = d,
 			.first = first,
 			.count = left < TARGETS_PER_APPEND ? left : TARGETS_PER_APPEND};
 	}
+	d->next_sealed = d->step_count;
+	for (uint32_t first = d->plain_count; first < total; first++)
+		d->steps[d->step_count++] =
+			(struct step){.delivery = d, .first = first, .count = 1};
 	d->steps_left = d->step_count;
 	return true;
 }
@@ -279,16 +361,17 @@ start_appending(struct delivery *d)
 		return;
 	}
 	fault = package_make(d->deliverd->packer, d->message, &d->package);
-	if (fault != FAULT_OK || !append_steps_make(d)) {
-		finish_with(d, fault != FAULT_OK ? fault : FAULT_BUDGET);
+	if (fault == FAULT_OK && !append_steps_make(d))
+		fault = FAULT_BUDGET;
+	for (uint32_t i = 0; fault == FAULT_OK && i < d->next_sealed; i++)
+		fault = send_append(&d->steps[i], &d->package);
+	if (fault != FAULT_OK) {
+		finish_with(d, fault);
 		return;
 	}
-	for (uint32_t i = 0; i < d->step_count; i++) {
-		if (!send_append(d, &d->steps[i])) {
-			finish_with(d, FAULT_BUDGET);
-			return;
-		}
-	}
+	send_sealed(d);
+	if (d->steps_left == 0)
+		finish(d);
 }
 
 /* Expanding */

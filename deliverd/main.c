@@ -4,14 +4,34 @@
 #include "common/ipc/daemon.h"
 #include "deliverd/delivery.h"
 
+enum { SWEEP_S = 60 };
+
+/* Content keys are gone soon after their time, also when no mail comes. */
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct deliverd *d = arg;
+
+	(void)fd;
+	(void)what;
+	seal_ring_sweep(d->ring);
+}
+
 static enum fault
 open_deliverd(struct daemon *daemon, void *state)
 {
+	static const struct seal_source source = {&clock_system, &entropy_system};
+	const struct timeval often = {.tv_sec = SWEEP_S};
 	struct deliverd *d = state;
 
 	d->daemon = daemon;
 	d->packer = body_packer_new();
-	return d->packer != NULL ? FAULT_OK : FAULT_NOMEM;
+	d->ring = seal_ring_new(&source);
+	d->sweep_timer = event_new(daemon_base(daemon), -1, EV_PERSIST, on_sweep, d);
+	if (d->packer == NULL || d->ring == NULL || d->sweep_timer == NULL ||
+		evtimer_add(d->sweep_timer, &often) != 0)
+		return FAULT_NOMEM;
+	return FAULT_OK;
 }
 
 static void
@@ -60,6 +80,9 @@ close_deliverd(struct daemon *daemon, void *state)
 
 	(void)daemon;
 	deliveries_free(d);
+	if (d->sweep_timer != NULL)
+		event_free(d->sweep_timer);
+	seal_ring_free(d->ring);
 	body_packer_free(d->packer);
 }
 

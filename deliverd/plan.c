@@ -74,12 +74,13 @@ find_target(const struct plan *plan, uint64_t account, size_t *index)
 }
 
 static enum fault
-add_target(struct plan *plan, uint32_t recipient, uint64_t account)
+add_target(struct plan *plan, uint32_t recipient, const struct ipc_expansion *account)
 {
-	struct plan_target t = {.account = account, .recipient = recipient};
+	struct plan_target t = {.account = account->account, .recipient = recipient};
 	enum fault fault;
 
-	if (plan->target_count == PLAN_TARGETS_MAX)
+	if (plan->target_count == PLAN_TARGETS_MAX ||
+		!arena_copy(plan->arena, account->public_key, &t.public_key))
 		return FAULT_BUDGET;
 	if (!reserve(&plan->targets, plan->target_count, &plan->target_room, sizeof t))
 		return FAULT_NOMEM;
@@ -91,11 +92,15 @@ add_target(struct plan *plan, uint32_t recipient, uint64_t account)
 }
 
 static enum fault
-lead_to_account(struct plan *plan, uint32_t recipient, uint64_t account)
+lead_to_account(struct plan *plan, uint32_t recipient, const struct ipc_expansion *account)
 {
 	size_t target;
 
-	if (!find_target(plan, account, &target)) {
+	/* Mail that is to be encrypted must not be stored in clear because of a key that is none.
+	 */
+	if (account->public_key.len != 0 && account->public_key.len != IPC_ACCOUNT_KEY_LEN)
+		return FAULT_PEER_PROTOCOL;
+	if (!find_target(plan, account->account, &target)) {
 		enum fault fault = add_target(plan, recipient, account);
 		if (fault != FAULT_OK)
 			return fault;
@@ -128,7 +133,7 @@ static enum fault
 lead_to(struct plan *plan, uint32_t recipient, const struct ipc_expansion *target)
 {
 	if (target->kind == IPC_TARGET_ACCOUNT)
-		return lead_to_account(plan, recipient, target->account);
+		return lead_to_account(plan, recipient, target);
 	if (target->kind == IPC_TARGET_FORWARD)
 		return lead_to_forward(plan, recipient, target->address);
 	return FAULT_PEER_PROTOCOL;

@@ -32,6 +32,7 @@ struct plan_target {
 	uint64_t account;
 	struct slice prefix;
 	uint32_t recipient; /* index of the first one that led here */
+	struct slice public_key; /* its copy is to be sealed to it; empty: is not */
 };
 
 /* Recipient index leads to target index. */

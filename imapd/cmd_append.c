@@ -12,6 +12,7 @@
 #include "common/base/memfd.h"
 #include "common/store/package.h"
 #include "imapd/input.h"
+#include "imapd/keys.h"
 #include "imapd/mailbox.h"
 
 struct imap_append {
@@ -289,7 +290,7 @@ pack_message(struct imap_session *s, struct package *package)
 		return fault;
 	fault = package_make(s->core->packer, plain, package);
 	memfd_unmap(&plain);
-	return fault;
+	return fault == FAULT_OK ? keys_seal(s, package) : fault;
 }
 
 void

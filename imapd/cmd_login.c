@@ -9,6 +9,7 @@
 
 #include "common/base/ascii.h"
 #include "imapd/input.h"
+#include "imapd/keys.h"
 
 struct imap_login {
 	struct sasl sasl;
@@ -23,6 +24,9 @@ login_free(struct imap_session *s)
 {
 	if (s->login == NULL)
 		return;
+	/* An exchange that the client has broken off at its very end. */
+	if (s->state == IMAP_NOT_AUTHENTICATED)
+		keys_free(s);
 	sasl_clear(&s->login->sasl);
 	secret_wipe(s->login, sizeof *s->login);
 	free(s->login);
@@ -99,6 +103,7 @@ on_account_ensured(struct imap_session *s, const struct ipc_answer *answer)
 {
 	if (answer->fault != FAULT_OK) {
 		s->account = 0;
+		keys_free(s);
 		session_reply(s, REPLY_UNAVAILABLE);
 		return;
 	}
@@ -141,7 +146,10 @@ on_auth_result(struct imap_session *s, const struct ipc_answer *answer)
 		return;
 	}
 	keep_address(s->login, result->address);
-	enter(s, result->account);
+	if (keys_set(s, &(struct keys_given){result->public_key, result->private_key}) != FAULT_OK)
+		session_reply(s, REPLY_UNAVAILABLE);
+	else
+		enter(s, result->account);
 }
 
 static void
@@ -203,6 +211,8 @@ on_scram_result(struct imap_session *s, const struct ipc_answer *answer)
 		s->login->account = result->account;
 		keep_address(s->login, result->address);
 		scram.message = result->message;
+		scram.fault =
+			keys_set(s, &(struct keys_given){result->public_key, result->private_key});
 	}
 	follow(s, sasl_answer_scram(&s->login->sasl, &scram));
 }

@@ -4,6 +4,7 @@
 
 #include "common/mail/charset.h"
 #include "common/mail/utf8.h"
+#include "imapd/keys.h"
 #include "imapd/search.h"
 #include "imapd/section.h"
 
@@ -142,7 +143,10 @@ judge(struct candidate *c, struct search_key *root)
 			verdict = search_judge(c, root);
 	}
 	if (fault != FAULT_OK) {
-		note_fault(c->search, fault);
+		/* Mail of a key that was given up has no text to find: the rest is still searched.
+		 */
+		if (fault != FAULT_SEALED || !keys_are_open(c->s))
+			note_fault(c->search, fault);
 		return VERDICT_NO;
 	}
 	return verdict;

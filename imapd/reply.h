@@ -48,6 +48,7 @@
 	R(LIMIT, NO, "LIMIT", "A limit is reached")                                                \
 	R(OVERQUOTA, NO, "OVERQUOTA", "Mailbox is full")                                           \
 	R(CORRUPTION, NO, "CORRUPTION", "Stored data is damaged")                                  \
+	R(SEALED, NO, "NOPERM", "Encrypted mail is not open to this login: log in again")          \
 	R(UNAVAILABLE, NO, "UNAVAILABLE", "Temporary failure, try again later")                    \
 	R(SERVERBUG, NO, "SERVERBUG", "Internal error")
 

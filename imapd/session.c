@@ -11,6 +11,7 @@
 #include "imapd/fetch.h"
 #include "imapd/idle.h"
 #include "imapd/input.h"
+#include "imapd/keys.h"
 #include "imapd/login.h"
 #include "imapd/search.h"
 #include "imapd/sync.h"
@@ -56,6 +57,7 @@ session_clear(struct imap_session *s)
 		s->effects->cancel(s->shell, s->call);
 	s->call = 0;
 	drop_work(s);
+	keys_free(s);
 	arena_clear(&s->command.arena);
 	view_clear(&s->view);
 	buffer_clear(&s->out);
@@ -84,6 +86,7 @@ begin_turn(struct imap_session *s)
 	s->turn_ends = clock_mono_ms(s->core->clock) + SESSION_TURN_MS;
 	s->turn_work = 0;
 	s->turn_is_over = false;
+	keys_use(s);
 }
 
 bool

@@ -91,6 +91,7 @@ typedef void imap_job(struct imap_session *);
 typedef void imap_on_answer(struct imap_session *, const struct ipc_answer *);
 
 struct imap_append;
+struct imap_keys;
 struct imap_login;
 struct imap_fetch;
 struct imap_search;
@@ -109,6 +110,7 @@ struct imap_session {
 	char remote[48]; /* the client's address */
 	unsigned bad_count, login_failures;
 	uint64_t account; /* 0 before login */
+	struct imap_keys *keys; /* of encrypted mail; NULL: the account has none */
 	struct buffer out;
 	/* input */
 	struct buffer text; /* the command so far */

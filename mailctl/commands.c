@@ -9,6 +9,7 @@
 #include "mailctl/backup.h"
 #include "mailctl/client.h"
 #include "mailctl/dns.h"
+#include "mailctl/encryption.h"
 #include "mailctl/sessions.h"
 #include "mailctl/upgrade.h"
 #include "mailctl/verify.h"
@@ -45,7 +46,14 @@ static enum status run_stop(
 	C("account list", "[DOMAIN]", 0, 1, AUTHD, false, NULL, "the accounts")                    \
 	C("account show", "ADDRESS", 1, 1, AUTHD, false, run_account_show,                         \
 		"one account and what it keeps")                                                   \
-	C("account passwd", "ADDRESS", 1, 1, AUTHD, true, NULL, "set a new password")              \
+	C("account passwd", "ADDRESS [give-up-mail]", 1, 2, AUTHD, true, run_passwd,               \
+		"set a new password")                                                              \
+	C("account encrypt", "ADDRESS", 1, 1, AUTHD, false, run_encrypt,                           \
+		"keep its new mail encrypted on the disk")                                         \
+	C("account recovery", "ADDRESS", 1, 1, AUTHD, false, run_encrypt,                          \
+		"another recovery key for encrypted mail")                                         \
+	C("account decrypt", "ADDRESS", 1, 1, AUTHD, false, run_decrypt,                           \
+		"do not encrypt its new mail any more")                                            \
 	C("account disable", "ADDRESS", 1, 1, AUTHD, false, NULL, "no login, no new mail")         \
 	C("account enable", "ADDRESS", 1, 1, AUTHD, false, NULL, "undo disable")                   \
 	C("account remove", "ADDRESS", 1, 1, AUTHD, false, run_account_remove,                     \

@@ -37,6 +37,8 @@ void print_json(const json_t *value);
 /* password.c: one line from standard input; on a terminal asked twice without echo.  The caller
  * wipes and frees; NULL when there is none, after a complaint. */
 char *password_read(const char *prompt);
+/* The same for one that is not new: asked once. */
+char *password_read_known(const char *prompt);
 /* A new random one, 16 characters, easy to type.  Free it. */
 char *password_make(void);
 

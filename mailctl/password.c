@@ -56,16 +56,22 @@ ask(const char *prompt)
 }
 
 char *
+password_read_known(const char *prompt)
+{
+	char *line = isatty(STDIN_FILENO) ? ask(prompt) : read_line();
+
+	if (line == NULL)
+		complain("no password on standard input");
+	return line;
+}
+
+char *
 password_read(const char *prompt)
 {
 	char *first, *second;
 
-	if (!isatty(STDIN_FILENO)) {
-		first = read_line();
-		if (first == NULL)
-			complain("no password on standard input");
-		return first;
-	}
+	if (!isatty(STDIN_FILENO))
+		return password_read_known(prompt);
 	first = ask(prompt);
 	second = first != NULL ? ask("Once more") : NULL;
 	if (first != NULL && second != NULL && strcmp(first, second) == 0) {

@@ -67,6 +67,38 @@ sessions_list(const struct mailctl *mailctl, json_t *list)
 	return status;
 }
 
+/* One that has gone meanwhile is as good as ended. */
+static void
+end_session(const struct mailctl *mailctl, const char *text)
+{
+	struct session_name name;
+	struct client_reply reply;
+
+	if (text == NULL || !session_name_parse(text, &name))
+		return;
+	const char *words[] = {"worker", name.worker, "session", "end", name.number};
+	client_ask(mailctl->control, name.process, words, 5, &reply);
+	client_reply_clear(&reply);
+}
+
+enum status
+sessions_end_of(const struct mailctl *mailctl, const char *account)
+{
+	json_t *list = json_array(), *session;
+	enum status status = sessions_list(mailctl, list);
+	size_t index;
+
+	json_array_foreach(list, index, session)
+	{
+		const char *whose = json_string_value(json_object_get(session, "account"));
+		if (whose != NULL && strcmp(whose, account) == 0)
+			end_session(
+				mailctl, json_string_value(json_object_get(session, "session")));
+	}
+	json_decref(list);
+	return status;
+}
+
 bool
 session_name_parse(const char *name, struct session_name *parsed)
 {

@@ -13,6 +13,8 @@ struct session_name {
 
 /* Adds an object per session to the list; complains when a process does not answer. */
 enum status sessions_list(const struct mailctl *, json_t *list);
+/* Ends the IMAP and POP3 sessions of an account; complains when a process does not answer. */
+enum status sessions_end_of(const struct mailctl *, const char *account);
 bool session_name_parse(const char *name, struct session_name *);
 
 #endif

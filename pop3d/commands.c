@@ -49,6 +49,8 @@ pop3_reply_of(enum fault fault)
 		return POP3_SAY_DISABLED;
 	case FAULT_AUTH_SLOWED:
 		return POP3_SAY_SLOWED;
+	case FAULT_SEALED:
+		return POP3_SAY_MESSAGE_SEALED;
 	default:
 		return fault_is_temporary(fault) ? POP3_SAY_TEMPORARY : POP3_SAY_PERMANENT;
 	}

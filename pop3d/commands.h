@@ -61,6 +61,7 @@
 	R(NO_SUCH_MESSAGE, "-ERR No such message.")                                                \
 	R(MESSAGE_GONE, "-ERR The message is gone: another client removed it.")                    \
 	R(MESSAGE_DAMAGED, "-ERR [SYS/PERM] The message cannot be read.")                          \
+	R(MESSAGE_SEALED, "-ERR [SYS/PERM] The message is encrypted to a key that is not open.")   \
 	R(AUTH_FAILED, "-ERR [AUTH] Wrong name or password.")                                      \
 	R(DISABLED, "-ERR [AUTH] The account is disabled.")                                        \
 	R(SLOWED, "-ERR [SYS/TEMP] Too many failed logins, try later.")                            \

@@ -89,6 +89,8 @@ mail_read(struct pop3_session *s, struct slice *piece)
 	struct body_span span = {.len = (size_t)piece_size(s)};
 	enum fault fault;
 
+	/* The reader is shared by all sessions. */
+	reader_use_key(s->pop3d->reader, s->key);
 	buffer_reset(buffer);
 	span.at = buffer_reserve(buffer, span.len);
 	if (span.at == NULL)
@@ -97,6 +99,27 @@ mail_read(struct pop3_session *s, struct slice *piece)
 	if (fault == FAULT_OK)
 		*piece = slice_make(span.at, span.len);
 	return fault;
+}
+
+enum fault
+mail_set_key(struct pop3_session *s, struct slice private_key)
+{
+	mail_forget_key(s);
+	if (private_key.len == 0)
+		return FAULT_OK;
+	s->key = seal_opener_new(private_key);
+	return s->key != NULL ? FAULT_OK : FAULT_NOMEM;
+}
+
+void
+mail_forget_key(struct pop3_session *s)
+{
+	if (s->key == NULL)
+		return;
+	/* The reader may still have it. */
+	reader_use_key(s->pop3d->reader, NULL);
+	seal_opener_free(s->key);
+	s->key = NULL;
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "common/ipc/front.h"
 #include "common/store/reader.h"
+#include "common/store/seal.h"
 #include "pop3d/pop3.h"
 
 enum { LOCK_BUCKETS = 1024 };
@@ -29,6 +30,7 @@ struct pop3_session {
 	struct front_login login;
 	uint64_t call; /* to mailboxd; 0: none */
 	struct store_content *content; /* of the message being sent */
+	struct seal_opener *key; /* of encrypted mail; NULL: none.  Wiped with the session */
 	uint64_t locked; /* account, 0: none */
 	struct pop3_session *next_lock;
 };
@@ -50,5 +52,8 @@ MUST_USE enum fault mail_open(struct pop3_session *, uint64_t *size);
 /* Reads the next piece; it is gone with the next call. */
 MUST_USE enum fault mail_read(struct pop3_session *, struct slice *piece);
 void mail_close(struct pop3_session *);
+/* Sealed mail is read with this key from now on, or with none. */
+MUST_USE enum fault mail_set_key(struct pop3_session *, struct slice private_key);
+void mail_forget_key(struct pop3_session *);
 
 #endif

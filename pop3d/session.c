@@ -28,6 +28,8 @@ on_login(void *arg, const struct front_answer *answer)
 	struct pop3_session *s = arg;
 	struct pop3_login login = {answer->fault, answer->account, answer->scram};
 
+	if (login.fault == FAULT_OK)
+		login.fault = mail_set_key(s, answer->private_key);
 	pop3_on_login(&s->core, &login);
 	if (answer->fault == FAULT_OK && answer->account != 0)
 		connection_logged_in(s->connection, answer->address);
@@ -273,6 +275,9 @@ run(struct pop3_session *s)
 	buffer_clear(&s->core.out);
 	if (s->core.state != POP3_SENDING_MESSAGE)
 		mail_close(s);
+	/* The login came to nothing. */
+	if (s->core.account == 0)
+		mail_forget_key(s);
 	if (waits_for_answer(s))
 		stream_pause(s->connection->stream);
 }
@@ -346,6 +351,7 @@ on_closed(void *session, enum fault why)
 	ipc_cancel(s->call);
 	front_login_cancel(&s->login);
 	mail_close(s);
+	mail_forget_key(s);
 	lock_release(s);
 	pop3_clear(&s->core);
 	free(s);

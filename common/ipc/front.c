@@ -292,6 +292,7 @@ on_password_checked(void *arg, const struct ipc_answer *answer)
 	if (answer->fault == FAULT_OK) {
 		told.account = result->account;
 		told.address = result->address;
+		told.private_key = result->private_key;
 	}
 	finish_login(arg, &told);
 }
@@ -319,6 +320,7 @@ on_scram_result(void *arg, const struct ipc_answer *answer)
 	if (answer->fault == FAULT_OK) {
 		told.account = result->account;
 		told.address = result->address;
+		told.private_key = result->private_key;
 		told.scram.message = result->message;
 		told.scram.is_final = true;
 	}

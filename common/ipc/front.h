@@ -65,6 +65,7 @@ struct front_answer {
 	enum fault fault; /* OK, AUTH_FAILED, AUTH_SLOWED, ACCOUNT_DISABLED, PEER_LOST... */
 	uint64_t account; /* logged in: with OK and, for SCRAM, is_final */
 	struct slice address; /* the account's main address */
+	struct slice private_key; /* of encrypted mail, for pop3d; may be empty */
 	struct sasl_scram_answer scram; /* for sasl_answer_scram */
 };
 
