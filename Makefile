@@ -31,12 +31,12 @@ REPLAY := $(addprefix $(BUILD)/tests/replay-,$(FUZZ))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 TOOLS += $(patsubst tests/tools/%/main.c,$(BUILD)/tests/%,$(wildcard tests/tools/*/main.c))
 
-.PHONY: all help deps demo run check test asan fuzz cover bench install format lint clean
+.PHONY: all help deps demo run check test asan fuzz cover bench bench-store install format lint clean
 .SECONDARY:
 all: $(BINARIES)                ## build the programs into build/bin
 
 help:                           ## print this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "make %-10s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "make %-12s%s\n", $$1, $$2}'
 
 deps:                           ## install the Debian packages that are missing
 	tools/deps
@@ -70,8 +70,12 @@ cover:                          ## line coverage of the tests, into build/cover
 	$(MAKE) BUILD=$(BUILD)/cover OPT='-O0 -g' SANITIZE='--coverage' test
 	tools/cover $(BUILD)/cover
 
-bench: all $(BUILD)/tests/load  ## measure beside Debian's postfix and dovecot
-	tests/bench/run $(BUILD)
+bench: all $(BUILD)/tests/load $(BUILD)/tests/store_bench ## measure; BENCH='--quick --save' as options
+	tests/bench/run $(BUILD) $(BENCH)
+	tests/bench/store $(BUILD) $(BENCH)
+
+bench-store: $(BUILD)/tests/store_bench ## measure the store alone
+	tests/bench/store $(BUILD) $(BENCH)
 
 format:                         ## let clang-format decide
 	git ls-files '*.[ch]' | xargs clang-format -i

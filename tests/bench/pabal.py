@@ -54,8 +54,3 @@ class Pabal:
     def log(self):
         path = self.root / "log"
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
-
-    def version(self):
-        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True,
-                              text=True, cwd=pathlib.Path(__file__).parent)
-        return f"Pabal {done.stdout.strip() or 'of this tree'}"

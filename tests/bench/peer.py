@@ -99,7 +99,7 @@ postlog unix-dgram n - n - 1 postlogd
 DOVECOT_CONF = """\
 base_dir = {root}/run
 state_dir = {root}/state
-instance_name = bench
+instance_name = {instance}
 log_path = {root}/dovecot.log
 protocols = imap pop3 lmtp
 listen = 127.0.0.1
@@ -151,21 +151,24 @@ service lmtp {{
 """
 
 
-class Peer:
-    name = "postfix + dovecot"
+LOCATIONS = {"mdbox": "mdbox:~/mdbox", "Maildir": "maildir:~/Maildir"}
 
-    def __init__(self, directory, account_count, sink_port, location="mdbox"):
-        self.root = pathlib.Path(directory) / "peer"
+
+class Peer:
+    def __init__(self, directory, account_count, sink_port, mail_format):
+        self.name = f"dovecot {mail_format}"
+        self.root = pathlib.Path(directory) / f"peer-{mail_format}"
         self.accounts = [(f"user{i}@example.org", f"secret{i}")
                          for i in range(1, account_count + 1)]
-        self.location = {"mdbox": "mdbox:~/mdbox", "maildir": "maildir:~/Maildir"}[location]
+        self.location = LOCATIONS[mail_format]
         self.sink_port = sink_port
         self.ports = dict(zip(("smtp", "imap", "imaps", "pop3", "pop3s"), free_ports(5)))
         self.ports["relay"] = self.ports["smtp"]  # mynetworks may relay
         self.postfix = self.dovecot = None
 
     def write_configuration(self):
-        values = dict(self.ports, root=self.root, location=self.location)
+        values = dict(self.ports, root=self.root, location=self.location,
+                      instance=self.root.name)
         postfix = self.root / "postfix"
         for name in ("postfix", "queue", "data", "mail"):
             (self.root / name).mkdir(parents=True)
@@ -222,7 +225,8 @@ class Peer:
             text += path.read_text(errors="replace")[-4000:] if path.exists() else ""
         return text
 
-    def version(self):
+    @staticmethod
+    def version():
         postfix = subprocess.run(["postconf", "-dh", "mail_version"], capture_output=True, text=True)
         dovecot = subprocess.run(["dovecot", "--version"], capture_output=True, text=True)
         return f"postfix {postfix.stdout.strip()}, dovecot {dovecot.stdout.split()[0]}"

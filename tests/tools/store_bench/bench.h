@@ -30,6 +30,7 @@ struct bench {
 	uint64_t segment_size; /* 0: the store's default */
 	uint64_t seed;
 	bool cold; /* reads from the disk, not from the page cache */
+	bool hollow; /* mail that takes as little of the disk as there is */
 	bool once; /* deliveries carry an id */
 	bool apart; /* checkpoints run beside the commits, as in mailboxd */
 	bool power_cut; /* open as after one: the index goes back to its last checkpoint */

@@ -241,9 +241,26 @@ add_alternative(struct buffer *out, uint64_t *state, size_t size)
 	buffer_printf(out, "--%s--\r\n", boundary);
 }
 
+static void
+add_hollow(struct buffer *out, const struct mail_plan *p)
+{
+	size_t until = buffer_len(out) + p->size;
+
+	buffer_printf(out,
+		"From: <person%u@example.net>\r\nTo: <user@example.org>\r\nSubject: Number %u\r\n"
+		"Date: Sat, 21 Nov 2026 10:00:00 +0100\r\nMessage-ID: <%u@example.net>\r\n\r\n",
+		(unsigned)(p->number % 97), (unsigned)p->number, (unsigned)p->number);
+	while (buffer_len(out) < until)
+		buffer_add_text(out, "\r\n");
+}
+
 void
 mail_make(struct buffer *out, const struct mail_plan *p)
 {
+	if (p->hollow) {
+		add_hollow(out, p);
+		return;
+	}
 	uint64_t state = (p->number + 1) * 0x9e3779b97f4a7c15U | 1;
 	size_t had = buffer_len(out), left;
 

@@ -13,6 +13,7 @@ void mail_prepare(void);
 struct mail_plan {
 	uint64_t number;
 	size_t size; /* about */
+	bool hollow; /* few headers, and empty lines */
 };
 void mail_make(struct buffer *out, const struct mail_plan *);
 

@@ -17,8 +17,8 @@
  * size		of the files
  *
  * Numbers: writers, count, size (0: a mix, 1: small mail), accounts, account, rounds, milliseconds,
- * segment (bytes), seed, limit (seconds until the program gives up).  Yes or no: cold, once,
- * apart, power-cut, crash.
+ * segment (bytes), seed, limit (seconds until the program gives up).  Yes or no: cold, hollow,
+ *once, apart, power-cut, crash.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -140,6 +140,8 @@ set_other(struct bench *b, struct slice key, struct slice value)
 		b->what = value.data;
 	else if (slice_equal(key, SLICE("cold")))
 		b->cold = slice_equal(value, SLICE("yes"));
+	else if (slice_equal(key, SLICE("hollow")))
+		b->hollow = slice_equal(value, SLICE("yes"));
 	else if (slice_equal(key, SLICE("once")))
 		b->once = slice_equal(value, SLICE("yes"));
 	else if (slice_equal(key, SLICE("apart")))

@@ -67,7 +67,7 @@ pool_count(uint64_t size)
 }
 
 void
-pool_make_measured(struct pool *p, uint64_t size, struct pool_cost *cost)
+pool_make_measured(struct pool *p, const struct bench *b, struct pool_cost *cost)
 {
 	struct maker k = {.packer = body_packer_new(), .cost = cost};
 
@@ -78,10 +78,10 @@ pool_make_measured(struct pool *p, uint64_t size, struct pool_cost *cost)
 	buffer_init(&k.plain, MESSAGE_MAX);
 	buffer_init(&k.structure, MESSAGE_MAX);
 	mail_prepare();
-	p->count = pool_count(size);
+	p->count = pool_count(b->size);
 	p->messages = bench_alloc(p->count, sizeof(p->messages[0]));
 	for (size_t i = 0; i < p->count; i++) {
-		struct mail_plan plan = {i, mail_size(size, i)};
+		struct mail_plan plan = {i, mail_size(b->size, i), b->hollow};
 
 		buffer_reset(&k.plain);
 		mail_make(&k.plain, &plan);
@@ -99,11 +99,11 @@ pool_make_measured(struct pool *p, uint64_t size, struct pool_cost *cost)
 }
 
 void
-pool_make(struct pool *p, uint64_t size)
+pool_make(struct pool *p, const struct bench *b)
 {
 	struct pool_cost cost;
 
-	pool_make_measured(p, size, &cost);
+	pool_make_measured(p, b, &cost);
 }
 
 void
@@ -123,7 +123,7 @@ mode_pack(const struct bench *b)
 	struct pool_cost cost;
 	struct pool pool;
 
-	pool_make_measured(&pool, b->size, &cost);
+	pool_make_measured(&pool, b, &cost);
 	result_begin();
 	result_number("count", (double)pool.count);
 	result_number("plain", cost.plain / (double)pool.count);

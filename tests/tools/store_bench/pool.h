@@ -6,7 +6,7 @@
 #ifndef STORE_BENCH_POOL_H
 #define STORE_BENCH_POOL_H
 
-#include "common/store/body.h"
+#include "tests/tools/store_bench/bench.h"
 
 struct pool_message {
 	struct slice structure;
@@ -19,14 +19,14 @@ struct pool {
 	size_t count;
 };
 
-/* size: see mail_size(). */
-void pool_make(struct pool *, uint64_t size);
+/* As the bench says: size, see mail_size(), and hollow. */
+void pool_make(struct pool *, const struct bench *);
 void pool_clear(struct pool *);
 /* What making it cost, parted: for the mode "pack". */
 struct pool_cost {
 	double pack_us, structure_us; /* of CPU */
 	double plain, stored, structures; /* bytes */
 };
-void pool_make_measured(struct pool *, uint64_t size, struct pool_cost *);
+void pool_make_measured(struct pool *, const struct bench *, struct pool_cost *);
 
 #endif

@@ -12,7 +12,7 @@ sender_open(struct sender *s, const struct bench *b)
 	struct store_options options = {.clock = &bench_clock, .segment_size_max = b->segment_size};
 
 	*s = (struct sender){.bench = b, .state = b->seed * 2654435761U + 1};
-	pool_make(&s->pool, b->size);
+	pool_make(&s->pool, b);
 	must(writer_open(b->dir, &options, &s->writer), "open");
 	if (!b->apart)
 		return;
@@ -38,7 +38,7 @@ static size_t
 draw_hashes(struct sender *s, uint64_t hashes[2])
 {
 	hashes[0] = s->number * 0x9e3779b97f4a7c15U;
-	if (s->number % 2 == 0)
+	if (s->bench->hollow || s->number % 2 == 0)
 		return 1;
 	hashes[1] = draw(&s->state) % s->number * 0x9e3779b97f4a7c15U;
 	return 2;
@@ -53,6 +53,14 @@ draw_delivery_id(struct sender *s, struct writer_target *t)
 	}
 }
 
+static struct slice
+prefix_of(const struct sender *s)
+{
+	return s->bench->hollow ? SLICE("Return-Path: <>\r\n")
+				: SLICE("Return-Path: <person4711@example.net>\r\n"
+					"Delivered-To: user815@example.org\r\n");
+}
+
 static void
 deliver(struct sender *s, struct sent *sent)
 {
@@ -63,8 +71,7 @@ deliver(struct sender *s, struct sent *sent)
 		.make_account = true,
 		.received_at = clock_wall_ms(&bench_clock) / 1000,
 		.zone = 60,
-		.prefix = SLICE("Return-Path: <person4711@example.net>\r\n"
-				"Delivered-To: user815@example.org\r\n")};
+		.prefix = prefix_of(s)};
 	uint64_t hashes[2];
 	struct writer_append append = {.structure = m->structure,
 		.body = m->body,
