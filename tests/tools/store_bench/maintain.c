@@ -70,10 +70,8 @@ mode_verify(const struct bench *b)
 	struct verify_options options = {.bodies = true, .found = on_finding};
 	struct verify_progress progress;
 	struct store_reader *r;
-	struct files files;
 	double start;
 
-	files_measure(b->dir, &files);
 	if (b->cold)
 		files_evict(b->dir);
 	must(reader_open(b->dir, &r), "open");
@@ -87,7 +85,6 @@ mode_verify(const struct bench *b)
 	result_number("ms", ms);
 	result_number("messages", (double)progress.messages);
 	result_number("bytes", (double)progress.bytes);
-	result_number("disk", files.disk);
 	result_end();
 }
 
