@@ -231,6 +231,14 @@ recover(struct journal *j)
 
 	if (fault == FAULT_OK)
 		fault = checkpoint_file_ensure(j);
+	/*
+	 * The process that held the slot of the last checkpoint is dead: its pages may be used
+	 * again from the first write on.  So this state must be durable before anything is written.
+	 */
+	if (fault == FAULT_OK)
+		fault = journal_checkpoint(j);
+	if (fault == FAULT_OK)
+		fault = kv_tables_make(j->kv);
 	if (fault == FAULT_OK && !j->options.rebuild)
 		fault = journal_replay(j, &j->point);
 	if (fault == FAULT_OK)

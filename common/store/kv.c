@@ -93,26 +93,59 @@ files_check(const struct kv *kv)
 	return status.st_size == 0 ? FAULT_NOT_FOUND : FAULT_OK;
 }
 
-static enum fault
-tables_open(struct kv *kv)
+/* Opens the tables that are there or, with MDB_CREATE, all. */
+static int
+tables_open_in(struct kv *kv, MDB_txn *txn, unsigned flags)
 {
+	int rc = 0;
+
+	kv->tables_missing = false;
+	for (unsigned i = 0; i < kv->table_count && rc == 0; i++) {
+		rc = mdb_dbi_open(txn, kv->options.tables[i], flags, &kv->tables[i]);
+		if (rc == MDB_NOTFOUND && kv->options.lazy) {
+			kv->tables_missing = true;
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
+static enum fault
+tables_open(struct kv *kv, bool make)
+{
+	unsigned reading = make ? 0 : MDB_RDONLY;
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(kv->env, NULL, kv->options.readonly ? MDB_RDONLY : 0, &txn);
+	int rc = mdb_txn_begin(kv->env, NULL, reading, &txn);
 
 	if (rc == MDB_MAP_RESIZED) {
 		(void)mdb_env_set_mapsize(kv->env, 0);
-		rc = mdb_txn_begin(kv->env, NULL, kv->options.readonly ? MDB_RDONLY : 0, &txn);
+		rc = mdb_txn_begin(kv->env, NULL, reading, &txn);
 	}
 	if (rc != 0)
 		return kv_fault_of(kv, rc);
-	for (unsigned i = 0; i < kv->table_count && rc == 0; i++)
-		rc = mdb_dbi_open(txn, kv->options.tables[i], kv->options.readonly ? 0 : MDB_CREATE,
-			&kv->tables[i]);
+	rc = tables_open_in(kv, txn, make ? MDB_CREATE : 0);
 	if (rc != 0) {
 		mdb_txn_abort(txn);
 		return kv_fault_of(kv, rc);
 	}
 	return kv_fault_of(kv, mdb_txn_commit(txn));
+}
+
+/* A lazy environment is only written to at once when it is new: see journal_open.c. */
+static bool
+must_make_tables(const struct kv *kv)
+{
+	MDB_stat stat;
+
+	if (kv->options.readonly)
+		return false;
+	return !kv->options.lazy || mdb_env_stat(kv->env, &stat) != 0 || stat.ms_entries == 0;
+}
+
+enum fault
+kv_tables_make(struct kv *kv)
+{
+	return kv->tables_missing ? tables_open(kv, true) : FAULT_OK;
 }
 
 static enum fault
@@ -174,7 +207,7 @@ env_start(struct kv *kv)
 	if (fault == FAULT_OK)
 		fault = env_open(kv);
 	if (fault == FAULT_OK)
-		fault = tables_open(kv);
+		fault = tables_open(kv, must_make_tables(kv));
 	/* Making the environment was durable; from now on the owner's log is. */
 	if (fault == FAULT_OK && kv->options.lazy)
 		fault = kv_fault_of(kv, mdb_env_set_flags(kv->env, MDB_NOSYNC, 1));

@@ -76,6 +76,11 @@ struct kv_cursor {
  * one of the tables (try again later).
  */
 MUST_USE enum fault kv_open(const char *dir, const struct kv_options *, struct kv **);
+/*
+ * A lazy environment that was made before some of its tables were thought of: makes those.  Until
+ * then they must not be touched.
+ */
+MUST_USE enum fault kv_tables_make(struct kv *);
 /* All transactions must have ended.  Accepts NULL. */
 void kv_close(struct kv *);
 /* Frees the slots of readers that died; the writer calls it every minute or so. */

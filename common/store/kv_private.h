@@ -13,6 +13,7 @@ struct kv {
 	MDB_env *env;
 	MDB_dbi tables[KV_TABLES_MAX];
 	unsigned table_count;
+	bool tables_missing; /* some of the options' are not there yet */
 	MDB_txn *idle_reader; /* reset, kept for the next read */
 	MDB_txn *pin; /* only their slots count: nothing is read through them */
 	MDB_txn *pin_next;
