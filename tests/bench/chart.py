@@ -138,7 +138,7 @@ def bars(title, unit, groups, series, log=False):
     draw_y_axis(drawing, scale, left, right, unit + (", logarithmic" if log else ""))
     room = (right - left) / max(len(groups), 1)
     width = min(room * 0.8 / len(series), 46)
-    labelled = width >= 26
+    labelled = width >= 34
     for at, group in enumerate(groups):
         middle = left + room * (at + 0.5)
         for index, (name, values) in enumerate(series):

@@ -113,26 +113,27 @@ def append(bench):
 
 
 def written(bench):
-    rows, series = [], {"append and sync": [], "store": [], "growth of the store's files": []}
+    rows, series = [], {"append and sync": [], "store": [], "the store's files": []}
     for size, writers in cells():
         r = bench.append(size, writers)
         raw, store = r["raw"]["device_ratio"], r["bytes"]
         for values, value in zip(series.values(),
-                                 (raw, store["device_ratio"], store["grown_ratio"])):
+                                 (raw, store["device_ratio"], store["disk_ratio"])):
             values.append(value)
         rows.append([size, str(writers), number(bench.pack(SIZES[size])["stored_ratio"]),
                      number(raw), number(store["device_ratio"]), number(store["written_ratio"]),
-                     number(store["grown_ratio"])])
+                     number(store["disk_ratio"])])
     title = "Bytes written per byte of mail"
     return Table("store-written", title,
                  ["message", "writers", "packed to", "disk wrote: append and sync",
-                  "disk wrote: store", "store's process wrote", "files grew"], rows,
+                  "disk wrote: store", "store's process wrote", "files take"], rows,
                  chart.bars(title, "bytes per byte, by size and writers", labels(),
                             list(series.items()), True),
                  "A byte of mail is one before packing. \"Disk wrote\" is the counter of the whole "
                  "disk, the file system's journal included (and whatever else the machine did); of "
                  "one stretch that ends with the store closed and all on the disk. \"Process wrote\" "
-                 "is /proc/self/io, which counts a large page of the cache as a whole.", 2)
+                 "is /proc/self/io, which counts a large page of the cache as a whole. \"Files take\": "
+                 "the blocks of the closed store against all mail in it.", 2)
 
 
 def cpu(bench):

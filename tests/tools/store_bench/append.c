@@ -138,24 +138,26 @@ static void
 bytes_print(const struct bench *b, struct sender *s)
 {
 	struct usage used;
-	struct files before, after;
-	double start = now_ms(), number = (double)s->number, mail_bytes = s->mail_bytes;
+	struct files files;
+	double start, number = (double)s->number, mail_bytes = s->mail_bytes;
 
 	files_flush(b->dir);
-	files_measure(s->bench->dir, &before);
 	usage_start(&used, b->dir);
-	while (now_ms() - start < (double)(b->milliseconds * b->rounds))
+	start = now_ms();
+	do {
 		sender_commit(s, b->writers, NULL);
+	} while (now_ms() - start < (double)(b->milliseconds * b->rounds));
 	number = (double)s->number - number;
 	mail_bytes = s->mail_bytes - mail_bytes;
+	double all_bytes = s->mail_bytes;
 	sender_close(s);
 	files_flush(b->dir);
 	usage_end(&used, b->dir);
-	files_measure(s->bench->dir, &after);
+	files_measure(s->bench->dir, &files);
 	result_open("bytes");
 	result_usage(&used, number, mail_bytes);
-	result_number("grown_ratio", (after.disk - before.disk) / mail_bytes);
-	result_files(&after);
+	result_number("disk_ratio", files.disk / all_bytes);
+	result_files(&files);
 	result_end();
 }
 
