@@ -15,6 +15,7 @@ enum { BODY_CHUNK_SIZE = 256 * 1024 };
 enum body_codec {
 	BODY_RAW = 0,
 	BODY_ZSTD = 1,
+	BODY_ZSTD_TEXT1 = 2, /* like BODY_ZSTD, with dictionary_text1(): small messages */
 	BODY_SEALED = 0x80, /* a bit beside the others: sealed after it was packed (seal.h) */
 };
 
@@ -37,7 +38,7 @@ struct body_handle {
 
 struct body_packer;
 
-/* Keeps the compressor's memory between messages; NULL when memory is out. */
+/* Keeps the compressor's memory (at most 1.5 MiB) between messages; NULL when memory is out. */
 struct body_packer *body_packer_new(void);
 void body_packer_free(struct body_packer *);
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The bytes of one stored body as it was packed, wherever they come from: read from the segment as
- * they are, or opened chunk by chunk when the body is sealed.  Between a segment and body.c, which
- * unpacks and need not know.
+ * they are, or opened chunk by chunk when the body is sealed.  Between a segment and body_reader.c,
+ * which unpacks and need not know.
  */
 #ifndef STORE_BODY_SOURCE_H
 #define STORE_BODY_SOURCE_H

@@ -111,7 +111,7 @@ segment_write(struct slice bytes)
 
 /* Two bytes say how long the body claims to be; the rest is the stored body. */
 static void
-fuzz_body(struct slice bytes)
+fuzz_body(struct slice bytes, enum body_codec codec)
 {
 	static char plain[3 * BODY_CHUNK_SIZE];
 	struct segment_files *files;
@@ -124,7 +124,7 @@ fuzz_body(struct slice bytes)
 	if (segment_files_open(directory, 1, &files) != FAULT_OK)
 		abort();
 	struct body_reader *reader = body_reader_new(files);
-	struct body_handle handle = {1, BODY_ZSTD, 0, bytes.len, claimed};
+	struct body_handle handle = {1, (uint8_t)codec, 0, bytes.len, claimed};
 	for (uint64_t from = 0; from < claimed; from += claimed / 3 + 1)
 		(void)!body_read(
 			reader, &handle, from, (struct body_span){plain, (size_t)(claimed - from)});
@@ -139,7 +139,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		fuzz_name(slice_after(bytes, 1));
 		break;
@@ -152,8 +152,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 3:
 		fuzz_header(slice_after(bytes, 1));
 		break;
+	case 4:
+		fuzz_body(slice_after(bytes, 1), BODY_ZSTD);
+		break;
 	default:
-		fuzz_body(slice_after(bytes, 1));
+		fuzz_body(slice_after(bytes, 1), BODY_ZSTD_TEXT1);
 	}
 	return 0;
 }
