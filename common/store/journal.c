@@ -22,8 +22,11 @@ enum {
 	POINT_SIZE = 36,
 	/* When a checkpoint is due: what a recovery replays, and pages that wait to be used again.
 	 */
-	DUE_COMMITS = 512,
+	DUE_PAGES = 6144, /* 24 MiB */
 	DUE_MS = 5000,
+	/* What a commit writes to the index, about: the ways down its trees, and leaves. */
+	PAGES_A_COMMIT = 16,
+	CHANGES_A_PAGE = 3,
 };
 #define DUE_BYTES (UINT64_C(32) << 20)
 #define INDEX_RESERVE (UINT64_C(4) << 20)
@@ -183,6 +186,7 @@ static void
 change_counted(struct journal *j)
 {
 	j->change_count++;
+	j->changes_made++;
 	if (buffer_fault(&j->changes) != FAULT_OK)
 		kv_fail(j->txn, buffer_fault(&j->changes));
 	else if (buffer_len(&j->changes) >= CHANGES_MAX)
@@ -227,7 +231,7 @@ journal_begin(struct journal *j, struct kv_txn *txn)
 	if (j->broken)
 		return FAULT_IO;
 	buffer_reset(&j->changes);
-	j->change_count = 0;
+	j->change_count = j->changes_made = 0;
 	enum fault fault = cut_now(j);
 	if (fault == FAULT_OK)
 		fault = fault_of_host(kv_begin_write(j->kv, txn));
@@ -303,6 +307,8 @@ commit_counted(struct journal *j)
 	if (j->commits == 0)
 		j->first_ms = clock_mono_ms(j->options.clock);
 	j->commits++;
+	j->pages += PAGES_A_COMMIT + j->changes_made / CHANGES_A_PAGE;
+	j->changes_made = 0;
 }
 
 static bool
@@ -353,7 +359,7 @@ bool
 journal_checkpoint_is_due(const struct journal *j)
 {
 	return j->commits > 0 && !j->sync.running && !j->broken &&
-		(j->commits >= DUE_COMMITS || j->log_bytes >= DUE_BYTES ||
+		(j->pages >= DUE_PAGES || j->log_bytes >= DUE_BYTES ||
 			clock_mono_ms(j->options.clock) - j->first_ms >= DUE_MS);
 }
 
@@ -381,6 +387,7 @@ journal_checkpoint_start(struct journal *j, struct journal_sync **sync)
 	}
 	s->running = true;
 	j->commits = 0;
+	j->pages = 0;
 	j->log_bytes = 0;
 	*sync = s;
 	return FAULT_OK;

@@ -35,12 +35,14 @@ struct journal {
 	struct kv_recorder recorder;
 	struct kv_txn *txn;
 	struct buffer changes;
-	uint32_t change_count;
+	uint32_t change_count; /* in the buffer */
+	uint32_t changes_made; /* by the transaction */
 	/* checkpoints */
 	int file;
 	struct journal_sync sync;
 	struct checkpoint durable; /* the last one that was written */
 	uint64_t log_bytes; /* appended since then */
+	uint64_t pages; /* of the index, estimated */
 	uint32_t commits;
 	int64_t first_ms; /* monotonic time of the first of them */
 };
