@@ -17,12 +17,13 @@
 enum {
 	VERSION = 1,
 	AT_VERSION = 4,
+	AT_STEP = 6,
 	AT_KEY_ID = 8,
 	AT_BOX = AT_KEY_ID + SEAL_KEY_ID_LEN,
 	AT_NONCE = AT_BOX + SEAL_BOX_LEN,
 	NONCE_LEN = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
 	CONTEXT_LEN = SEAL_HEADER_LEN + 2 + 8 + 8,
-	OPENED_MAX = 16, /* boxes that an opener remembers */
+	OPENED_MAX = 16, /* chains that an opener remembers */
 };
 
 _Static_assert((int)SEAL_BOX_LEN == crypto_box_SEALBYTES + SEAL_KEY_LEN, "a key in a sealed box");
@@ -40,25 +41,60 @@ key_id_of(const uint8_t *public_key, uint8_t id[static SEAL_KEY_ID_LEN])
 	memcpy(id, sum, SEAL_KEY_ID_LEN);
 }
 
-enum fault
-seal_content_refresh(struct seal_content *c, const struct seal_source *source,
-	const uint8_t public_key[static SEAL_KEY_LEN])
+/* One step of a chain: what follows from a chain key, for one use. */
+static void
+derive(const uint8_t *chain, const char *label, uint8_t out[static SEAL_KEY_LEN])
 {
-	int64_t now = clock_mono_ms(source->clock);
+	crypto_generichash_blake2b_salt_personal(
+		out, SEAL_KEY_LEN, NULL, 0, chain, SEAL_KEY_LEN, NULL, (const uint8_t *)label);
+}
 
-	if (c->is_set && c->expires_at > now &&
-		memcmp(c->public_key, public_key, SEAL_KEY_LEN) == 0)
-		return FAULT_OK;
+/* 16 bytes each: BLAKE2b's personalisation. */
+static const char label_next[] = "pabal seal next ", label_key[] = "pabal seal key  ";
+
+static void
+advance(uint8_t chain[static SEAL_KEY_LEN])
+{
+	uint8_t next[SEAL_KEY_LEN];
+
+	derive(chain, label_next, next);
+	memcpy(chain, next, sizeof next);
+	secret_wipe(next, sizeof next);
+}
+
+static enum fault
+draw_chain(struct seal_content *c, const struct seal_source *source, const uint8_t *public_key)
+{
 	seal_content_clear(c);
-	source->entropy->fill(source->entropy->arg, c->key, sizeof c->key);
-	if (crypto_box_seal(c->box, c->key, sizeof c->key, public_key) != 0) {
+	source->entropy->fill(source->entropy->arg, c->chain, sizeof c->chain);
+	if (crypto_box_seal(c->box, c->chain, sizeof c->chain, public_key) != 0) {
 		seal_content_clear(c);
 		return FAULT_DAMAGED;
 	}
 	memcpy(c->public_key, public_key, SEAL_KEY_LEN);
 	key_id_of(public_key, c->key_id);
+	c->chain_ends_at = clock_mono_ms(source->clock) + SEAL_CHAIN_MS;
+	return FAULT_OK;
+}
+
+enum fault
+seal_content_refresh(struct seal_content *c, const struct seal_source *source,
+	const uint8_t public_key[static SEAL_KEY_LEN])
+{
+	int64_t now = clock_mono_ms(source->clock);
+	bool is_ours = c->chain_ends_at > 0 && memcmp(c->public_key, public_key, SEAL_KEY_LEN) == 0;
+	enum fault fault = FAULT_OK;
+
+	if (is_ours && c->expires_at > now)
+		return FAULT_OK;
+	if (!is_ours || c->chain_ends_at <= now || c->next_step >= SEAL_STEPS_MAX)
+		fault = draw_chain(c, source, public_key);
+	if (fault != FAULT_OK)
+		return fault;
+	derive(c->chain, label_key, c->key);
+	c->step = c->next_step++;
 	c->expires_at = now + SEAL_CONTENT_MS;
-	c->is_set = true;
+	advance(c->chain);
 	return FAULT_OK;
 }
 
@@ -68,6 +104,8 @@ seal_content_clear(struct seal_content *c)
 	secret_wipe(c, sizeof *c);
 }
 
+enum { WAYS = 8, BUCKETS = SEAL_RING_MAX / WAYS };
+
 struct seal_ring {
 	struct seal_source source;
 	struct seal_content contents[SEAL_RING_MAX];
@@ -76,6 +114,7 @@ struct seal_ring {
 struct seal_ring *
 seal_ring_new(const struct seal_source *source)
 {
+	/* calloc: pages that are never touched cost nothing. */
 	struct seal_ring *ring = calloc(1, sizeof *ring);
 
 	if (ring != NULL)
@@ -88,25 +127,27 @@ seal_ring_free(struct seal_ring *ring)
 {
 	if (ring == NULL)
 		return;
-	secret_wipe(ring, sizeof *ring);
+	for (size_t i = 0; i < SEAL_RING_MAX; i++)
+		if (ring->contents[i].chain_ends_at > 0)
+			seal_content_clear(&ring->contents[i]);
 	free(ring);
 }
 
-/* The account's place, or the one that is free or oldest. */
+/* The account's place, or one in its bucket that is free or ends first. */
 static struct seal_content *
 ring_find(struct seal_ring *ring, const void *public_key)
 {
-	struct seal_content *oldest = &ring->contents[0];
+	struct seal_content *bucket = &ring->contents[get_u64(public_key) % BUCKETS * WAYS];
+	struct seal_content *first = bucket;
 
-	for (size_t i = 0; i < SEAL_RING_MAX; i++) {
-		struct seal_content *c = &ring->contents[i];
-		if (c->is_set && memcmp(c->public_key, public_key, SEAL_KEY_LEN) == 0)
-			return c;
-		/* A free one has expired at 0. */
-		if (c->expires_at < oldest->expires_at)
-			oldest = c;
+	for (size_t i = 0; i < WAYS; i++) {
+		if (bucket[i].chain_ends_at > 0 &&
+			memcmp(bucket[i].public_key, public_key, SEAL_KEY_LEN) == 0)
+			return &bucket[i];
+		if (bucket[i].chain_ends_at < first->chain_ends_at)
+			first = &bucket[i];
 	}
-	return oldest;
+	return first;
 }
 
 enum fault
@@ -126,17 +167,23 @@ seal_ring_sweep(struct seal_ring *ring)
 {
 	int64_t now = clock_mono_ms(ring->source.clock);
 
-	for (size_t i = 0; i < SEAL_RING_MAX; i++)
-		if (ring->contents[i].is_set && ring->contents[i].expires_at <= now)
-			seal_content_clear(&ring->contents[i]);
+	for (size_t i = 0; i < SEAL_RING_MAX; i++) {
+		struct seal_content *c = &ring->contents[i];
+		if (c->chain_ends_at > 0 && c->chain_ends_at <= now) {
+			seal_content_clear(c);
+		} else if (c->expires_at > 0 && c->expires_at <= now) {
+			secret_wipe(c->key, sizeof c->key);
+			c->expires_at = 0;
+		}
+	}
 }
 
 void
 seal_begin(const struct seal_content *c, const struct entropy *entropy, struct sealing *s)
 {
-	memset(s->header, 0, AT_KEY_ID);
 	put_u32(s->header, MAGIC);
 	put_u16(s->header + AT_VERSION, VERSION);
+	put_u16(s->header + AT_STEP, c->step);
 	memcpy(s->header + AT_KEY_ID, c->key_id, SEAL_KEY_ID_LEN);
 	memcpy(s->header + AT_BOX, c->box, SEAL_BOX_LEN);
 	entropy->fill(entropy->arg, s->header + AT_NONCE, SEAL_NONCE_LEN);
@@ -258,11 +305,13 @@ seal_is_structure(struct slice bytes)
 	return bytes.len >= SEAL_HEADER_LEN + SEAL_TAG_LEN && get_u32(bytes.data) == MAGIC;
 }
 
-/* A box that was opened. */
+/* A box that was opened, and how far its chain was walked. */
 struct opened {
 	bool is_set;
 	uint8_t box[SEAL_BOX_LEN];
-	uint8_t key[SEAL_KEY_LEN];
+	uint8_t chain[SEAL_KEY_LEN]; /* of step 0 */
+	uint8_t walked[SEAL_KEY_LEN];
+	uint16_t step; /* of walked */
 };
 
 struct seal_opener {
@@ -296,8 +345,8 @@ seal_opener_free(struct seal_opener *o)
 	free(o);
 }
 
-static const struct opened *
-find_opened(const struct seal_opener *o, const uint8_t *box)
+static struct opened *
+find_opened(struct seal_opener *o, const uint8_t *box)
 {
 	for (size_t i = 0; i < OPENED_MAX; i++)
 		if (o->opened[i].is_set && memcmp(o->opened[i].box, box, SEAL_BOX_LEN) == 0)
@@ -306,38 +355,55 @@ find_opened(const struct seal_opener *o, const uint8_t *box)
 }
 
 /* Opens the box, in the place of the one that was opened the longest time ago. */
-static const struct opened *
+static struct opened *
 open_box(struct seal_opener *o, const uint8_t *box)
 {
 	struct opened *made = &o->opened[o->next];
 
-	made->is_set = crypto_box_seal_open(made->key, box, SEAL_BOX_LEN, o->public_key,
+	made->is_set = crypto_box_seal_open(made->chain, box, SEAL_BOX_LEN, o->public_key,
 			       (const uint8_t *)o->private_key.bytes) == 0;
 	if (!made->is_set) {
 		secret_wipe(made, sizeof *made);
 		return NULL;
 	}
 	memcpy(made->box, box, SEAL_BOX_LEN);
+	memcpy(made->walked, made->chain, SEAL_KEY_LEN);
+	made->step = 0;
 	o->next = (o->next + 1) % OPENED_MAX;
 	return made;
+}
+
+/* The content key of a step.  Mail is mostly read in the order in which it came: on from there. */
+static void
+walk_to(struct opened *opened, uint16_t step, uint8_t key[static SEAL_KEY_LEN])
+{
+	if (step < opened->step) {
+		memcpy(opened->walked, opened->chain, SEAL_KEY_LEN);
+		opened->step = 0;
+	}
+	for (; opened->step < step; opened->step++)
+		advance(opened->walked);
+	derive(opened->walked, label_key, key);
 }
 
 enum fault
 seal_open(struct seal_opener *o, const uint8_t header[static SEAL_HEADER_LEN], struct sealing *s)
 {
-	if (get_u32(header) != MAGIC)
+	uint16_t version = get_u16(header + AT_VERSION), step = get_u16(header + AT_STEP);
+
+	if (get_u32(header) != MAGIC || version == 0)
 		return FAULT_DAMAGED;
-	if (get_u16(header + AT_VERSION) != VERSION)
-		return get_u16(header + AT_VERSION) > VERSION ? FAULT_UNSUPPORTED : FAULT_DAMAGED;
+	if (version > VERSION)
+		return FAULT_UNSUPPORTED;
 	if (o == NULL || memcmp(o->key_id, header + AT_KEY_ID, SEAL_KEY_ID_LEN) != 0)
 		return FAULT_SEALED;
-	const struct opened *opened = find_opened(o, header + AT_BOX);
+	struct opened *opened = find_opened(o, header + AT_BOX);
 	if (opened == NULL)
 		opened = open_box(o, header + AT_BOX);
-	if (opened == NULL)
+	if (opened == NULL || step >= SEAL_STEPS_MAX)
 		return FAULT_DAMAGED;
 	memcpy(s->header, header, SEAL_HEADER_LEN);
-	memcpy(s->key, opened->key, SEAL_KEY_LEN);
+	walk_to(opened, step, s->key);
 	return FAULT_OK;
 }
 

@@ -4,16 +4,20 @@
  * hold the mail in clear anyway (deliverd, imapd), opened by those whom authd has given the private
  * key with a login (imapd, pop3d); the writer of the store, verify, backup and salvage see bytes.
  *
- *	content key (random, some minutes old at most) ──crypto_box_seal──► box, in every header
- *	      └──XChaCha20-Poly1305──► chunks of the stored body, and the stored structure
+ *	chain key (random) ──crypto_box_seal──► box, in every header
+ *	      ├──BLAKE2b──► content key of step 0 ──XChaCha20-Poly1305──► chunks of the stored
+ *	      ▼                                                           body, stored structure
+ *	next chain key ──► content key of step 1 ...
  *
- *	header of 112 bytes: "PbSl" | version 2 | zero 2 | key id 8 | box 80 | nonce prefix 16
+ *	header of 112 bytes: "PbSl" | version 2 | step 2 | key id 8 | box 80 | nonce prefix 16
  *
- * One content key serves the messages of an account for a while, so that readers open one box and
- * not one per message.  Nonces do not repeat: 128 random bits per message, then the domain
- * (structure or body) and the number of the chunk.  Each chunk is bound to the header, the domain,
- * the codec and both lengths of the whole, so that none can be changed, swapped, left out or put
- * into another message.  pabal-store(5) says why it is so, and what it does not hide.
+ * A content key serves the messages of an account for some minutes and is then gone, as is every
+ * chain key once the next follows from it: whoever breaks into a process that seals learns nothing
+ * of the steps before.  A reader opens one box for a chain, and hashes for its steps.  Nonces do
+ *not repeat: 128 random bits per message, then the domain (structure or body) and the number of the
+ *chunk.  Each chunk is bound to the header, the domain, the codec and both lengths of the whole, so
+ *that none can be changed, swapped, left out or put into another message.  pabal-store(5) says why
+ *it is so, and what it does not hide.
  */
 #ifndef STORE_SEAL_H
 #define STORE_SEAL_H
@@ -36,7 +40,9 @@ enum {
 	SEAL_TAG_LEN = 16,
 	SEAL_CHUNK_SIZE = 32 * 1024, /* of what is sealed; a tag is added to each */
 	SEAL_CONTENT_MS = 5 * 60 * 1000, /* how long a content key is used */
-	SEAL_RING_MAX = 256, /* accounts whose content keys are kept */
+	SEAL_CHAIN_MS = 24 * 3600 * 1000, /* how long keys are taken from one chain */
+	SEAL_STEPS_MAX = 64, /* of one chain: bounds what a header can make us hash */
+	SEAL_RING_MAX = 4096, /* accounts whose chains are kept */
 };
 
 /* Where time and randomness come from. */
@@ -45,22 +51,26 @@ struct seal_source {
 	const struct entropy *entropy;
 };
 
-/* A content key in use.  Zeroed at first; wiped by seal_content_clear. */
+/* A chain in use, and its content key of now.  Zeroed at first; wiped by seal_content_clear. */
 struct seal_content {
-	bool is_set;
-	int64_t expires_at; /* mono */
+	int64_t chain_ends_at; /* mono; 0: there is none */
+	int64_t expires_at; /* of key; 0: there is none */
 	uint8_t public_key[SEAL_KEY_LEN]; /* of the account */
 	uint8_t key_id[SEAL_KEY_ID_LEN];
 	uint8_t box[SEAL_BOX_LEN];
+	uint8_t chain[SEAL_KEY_LEN]; /* from which the next key will follow */
+	uint16_t next_step; /* of that */
+	uint16_t step; /* of key */
 	uint8_t key[SEAL_KEY_LEN];
 };
 
-/* Draws a key when there is none, or none for this account, or it is too old. */
+/* Takes the next key when there is none or it is too old; from a new chain when there is none for
+ * this account, or it has ended.  FAULT_DAMAGED: no public key. */
 MUST_USE enum fault seal_content_refresh(struct seal_content *, const struct seal_source *,
 	const uint8_t public_key[static SEAL_KEY_LEN]);
 void seal_content_clear(struct seal_content *);
 
-/* The content keys of many accounts. */
+/* The chains of many accounts. */
 struct seal_ring;
 
 struct seal_ring *seal_ring_new(const struct seal_source *);
@@ -68,7 +78,7 @@ void seal_ring_free(struct seal_ring *); /* wipes; accepts NULL */
 /* Valid until the next call.  FAULT_DAMAGED: no public key. */
 MUST_USE enum fault seal_ring_content(
 	struct seal_ring *, struct slice public_key, const struct seal_content **);
-/* Wipes what is too old; to be called now and then. */
+/* Wipes content keys and chains that are too old; to be called now and then. */
 void seal_ring_sweep(struct seal_ring *);
 
 /* One message, while it is sealed or read. */
@@ -111,7 +121,7 @@ MUST_USE enum fault seal_open_chunk(const struct sealing *, const struct seal_pa
 void seal_structure(const struct sealing *, struct slice structure, struct buffer *out);
 bool seal_is_structure(struct slice bytes);
 
-/* The key of a logged-in session, and the content keys that it has opened lately. */
+/* The key of a logged-in session, and the chains that it has opened lately. */
 struct seal_opener;
 
 /* NULL when memory is out.  Keys of SEAL_KEY_LEN bytes; public_key follows from the private one. */

@@ -283,13 +283,65 @@ START_TEST(a_content_key_lives_for_minutes_and_for_one_account)
 	before = alice.content;
 	ck_assert_ok(seal_content_refresh(&alice.content, &source, bob.public_key));
 	ck_assert_mem_ne(alice.content.key, before.key, SEAL_KEY_LEN);
+	ck_assert_mem_ne(alice.content.box, before.box, SEAL_BOX_LEN);
 	struct sealed s = seal_bytes(&alice.content, SLICE("x"));
 	ck_assert_ok(open_bytes(bob.opener, &s, opened));
 	free(s.bytes);
 	/* A point of small order is no public key. */
 	static const uint8_t zero[SEAL_KEY_LEN];
 	ck_assert_fault(seal_content_refresh(&alice.content, &source, zero), FAULT_DAMAGED);
-	ck_assert(!alice.content.is_set);
+	ck_assert_int_eq(alice.content.chain_ends_at, 0);
+}
+END_TEST
+
+/* What a thief of the sealing process's memory gets opens nothing that was sealed before. */
+START_TEST(a_chain_goes_forward_only)
+{
+	struct seal_content first = alice.content;
+	struct sealed s[SEAL_STEPS_MAX];
+
+	for (unsigned i = 0; i < SEAL_STEPS_MAX; i++) {
+		ck_assert_uint_eq(alice.content.step, i);
+		ck_assert_mem_eq(alice.content.box, first.box, SEAL_BOX_LEN);
+		s[i] = seal_bytes(&alice.content, slice_make(&i, sizeof i));
+		struct seal_content was = alice.content;
+		now_ms += SEAL_CONTENT_MS;
+		ck_assert_ok(seal_content_refresh(&alice.content, &source, alice.public_key));
+		/* Neither the key nor what it was made from is there any more. */
+		struct slice memory = slice_make(&alice.content, sizeof alice.content);
+		ck_assert_uint_eq(
+			slice_find(memory, slice_make(was.key, SEAL_KEY_LEN)), memory.len);
+		ck_assert_uint_eq(
+			slice_find(memory, slice_make(was.chain, SEAL_KEY_LEN)), memory.len);
+	}
+	/* The chain has come to its end. */
+	ck_assert_uint_eq(alice.content.step, 0);
+	ck_assert_mem_ne(alice.content.box, first.box, SEAL_BOX_LEN);
+	for (unsigned i = SEAL_STEPS_MAX; i-- > 0;) {
+		ck_assert_ok(open_bytes(alice.opener, &s[i], opened));
+		ck_assert_mem_eq(opened, &i, sizeof i);
+	}
+	for (unsigned i = 0; i < SEAL_STEPS_MAX; i += 7)
+		ck_assert_ok(open_bytes(alice.opener, &s[i], opened));
+	/* A step that no chain has is not walked to. */
+	put_u16(s[0].bytes + 6, UINT16_MAX);
+	ck_assert_fault(open_bytes(alice.opener, &s[0], opened), FAULT_DAMAGED);
+	for (unsigned i = 0; i < SEAL_STEPS_MAX; i++)
+		free(s[i].bytes);
+}
+END_TEST
+
+START_TEST(a_chain_ends_with_its_day)
+{
+	struct seal_content first = alice.content;
+
+	now_ms += SEAL_CHAIN_MS - 1;
+	ck_assert_ok(seal_content_refresh(&alice.content, &source, alice.public_key));
+	ck_assert_uint_eq(alice.content.step, 1);
+	now_ms += SEAL_CONTENT_MS;
+	ck_assert_ok(seal_content_refresh(&alice.content, &source, alice.public_key));
+	ck_assert_uint_eq(alice.content.step, 0);
+	ck_assert_mem_ne(alice.content.box, first.box, SEAL_BOX_LEN);
 }
 END_TEST
 
@@ -298,26 +350,31 @@ START_TEST(the_ring_is_bounded_and_forgets)
 	struct seal_ring *ring = seal_ring_new(&source);
 	const struct seal_content *c;
 	struct slice key = slice_make(alice.public_key, SEAL_KEY_LEN);
-	uint8_t first[SEAL_KEY_LEN], public_key[SEAL_KEY_LEN], private_key[SEAL_KEY_LEN];
+	uint8_t box[SEAL_BOX_LEN], public_key[SEAL_KEY_LEN], private_key[SEAL_KEY_LEN];
+	static const uint8_t zero[SEAL_KEY_LEN];
 
 	ck_assert_fault(seal_ring_content(ring, slice_first(key, 31), &c), FAULT_DAMAGED);
 	ck_assert_ok(seal_ring_content(ring, key, &c));
-	memcpy(first, c->key, sizeof first);
-	for (int i = 0; i < SEAL_RING_MAX - 1; i++) {
+	memcpy(box, c->box, sizeof box);
+	now_ms += SEAL_CONTENT_MS;
+	seal_ring_sweep(ring);
+	ck_assert_mem_eq(c->key, zero, sizeof zero);
+	ck_assert_ok(seal_ring_content(ring, key, &c));
+	ck_assert_mem_eq(c->box, box, sizeof box);
+	ck_assert_uint_eq(c->step, 1);
+	/* Many others in the same bucket: the oldest goes. */
+	for (int i = 0; i < 20; i++) {
 		now_ms++;
 		crypto_box_keypair(public_key, private_key);
+		memcpy(public_key, alice.public_key, 8);
 		ck_assert_ok(seal_ring_content(ring, slice_make(public_key, SEAL_KEY_LEN), &c));
 	}
 	ck_assert_ok(seal_ring_content(ring, key, &c));
-	ck_assert_mem_eq(c->key, first, sizeof first);
-	/* One more account: the oldest goes. */
-	crypto_box_keypair(public_key, private_key);
-	ck_assert_ok(seal_ring_content(ring, slice_make(public_key, SEAL_KEY_LEN), &c));
-	ck_assert_ok(seal_ring_content(ring, key, &c));
-	ck_assert_mem_ne(c->key, first, sizeof first);
-	now_ms += SEAL_CONTENT_MS;
+	ck_assert_mem_ne(c->box, box, sizeof box);
+	now_ms += SEAL_CHAIN_MS;
 	seal_ring_sweep(ring);
-	ck_assert(!c->is_set);
+	ck_assert_mem_eq(c->chain, zero, sizeof zero);
+	ck_assert_int_eq(c->chain_ends_at, 0);
 	seal_ring_free(ring);
 }
 END_TEST
@@ -328,7 +385,7 @@ START_TEST(an_opener_remembers_boxes_within_bounds)
 	struct sealed sealed[40];
 
 	for (size_t i = 0; i < 40; i++) {
-		now_ms += SEAL_CONTENT_MS;
+		now_ms += SEAL_CHAIN_MS;
 		ck_assert_ok(seal_content_refresh(&alice.content, &source, alice.public_key));
 		sealed[i] = seal_bytes(&alice.content, slice_make(&i, sizeof i));
 	}
@@ -466,6 +523,8 @@ UNIT(seal)
 	unit_add(tc, codec_and_domain_are_bound);
 	unit_add(tc, structures_open_whole_or_not_at_all);
 	unit_add(tc, a_content_key_lives_for_minutes_and_for_one_account);
+	unit_add(tc, a_chain_goes_forward_only);
+	unit_add(tc, a_chain_ends_with_its_day);
 	unit_add(tc, the_ring_is_bounded_and_forgets);
 	unit_add(tc, an_opener_remembers_boxes_within_bounds);
 	unit_add(tc, a_store_keeps_sealed_mail_and_opens_it_with_the_key);
