@@ -104,6 +104,8 @@ control_reply(struct ipc_origin origin, json_t *json)
 	}
 	daemon_control_text(origin, slice_text(text));
 	daemon_control_done(origin, FAULT_OK, NULL);
+	/* It may hold a recovery key. */
+	secret_wipe(text, strlen(text));
 	free(text);
 }
 

@@ -74,7 +74,8 @@ end_session(const struct mailctl *mailctl, const char *text)
 	struct session_name name;
 	struct client_reply reply;
 
-	if (text == NULL || !session_name_parse(text, &name))
+	if (text == NULL || !session_name_parse(text, &name) ||
+		(name.process != PROCESS_IMAPD && name.process != PROCESS_POP3D))
 		return;
 	const char *words[] = {"worker", name.worker, "session", "end", name.number};
 	client_ask(mailctl->control, name.process, words, 5, &reply);
