@@ -137,8 +137,8 @@ struct store_event {
 };
 
 /*
- * Format of the directory: index/ (LMDB), segments/, checkpoint.  A store of a newer format is refused
- * with FAULT_UNSUPPORTED, one of an older format is upgraded by the writer.
+ * Format of the directory: index/ (LMDB), segments/, checkpoint.  A store of a newer format is
+ * refused with FAULT_UNSUPPORTED, one of an older format is upgraded by the writer.
  */
 #define STORE_FORMAT 2
 
