@@ -104,6 +104,14 @@ id_set_has(const struct id_set *set, uint64_t id)
 }
 
 void
+id_set_remove(struct id_set *set, uint64_t id)
+{
+	if (id_set_has(set, id))
+		set->pages[id / PAGE_BITS][id % PAGE_BITS / WORD_BITS] &=
+			~(UINT64_C(1) << (id % WORD_BITS));
+}
+
+void
 id_set_clear(struct id_set *set)
 {
 	for (size_t i = 0; i < set->page_count; i++)

@@ -31,6 +31,7 @@ struct id_set {
 	size_t page_count;
 };
 MUST_USE enum fault id_set_add(struct id_set *, uint64_t id);
+void id_set_remove(struct id_set *, uint64_t id);
 bool id_set_has(const struct id_set *, uint64_t id);
 void id_set_clear(struct id_set *);
 

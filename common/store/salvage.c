@@ -1,323 +1,272 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Salvage: walks every record of every segment and files it in a new index.  A record is believed
- * only when its header, its parts and its body have their checksums; after a damaged stretch the
- * next valid header is searched for.  Linked by mailctl.
+ * Salvage: an index from the segments alone.  First the log is done again; then mail is filed that
+ * the log does not know; then all is mended until it fits together.  What the mending changes
+ * is logged like any commit, so that the segments tell the whole again.  Linked by mailctl.
  */
 #include "common/store/salvage.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
+#include "common/store/journal_private.h"
 #include "common/store/reader_private.h"
+#include "common/store/salvage_private.h"
 #include "common/store/segment_format.h"
-#include "common/store/writer_private.h"
 
-enum {
-	BATCH = 1000, /* records a commit */
-	PARTS_MAX = 64 * 1024 * 1024, /* more is no structure of ours */
-	SEARCH = 64 * 1024, /* bytes looked through at once */
-};
+enum { TRIES = 8, OFFSET_BITS = 37 };
 
-struct salvage {
-	struct store_writer *writer;
-	struct segment_files *files;
-	struct body_reader *bodies;
-	struct salvage_counts *counts;
-	unsigned in_batch;
-};
-
-/* Prefix and structure of a record, on the heap; FAULT_DAMAGED when they are not whole. */
-static enum fault
-parts_read(struct salvage *s, const struct segment_place *place, struct segment_record *record,
-	char **parts)
+void
+salvage_place_found(struct salvage *s, const struct segment_place *place, const char *text)
 {
-	uint8_t checksum[SEGMENT_CHECKSUM_SIZE];
-	size_t len = record->prefix.len + record->structure.len;
+	struct salvage_finding finding = {.segment = place->segment,
+		.offset = place->offset,
+		.length = place->length,
+		.text = text};
 
-	*parts = NULL;
-	if (record->prefix.len > STORE_PREFIX_MAX || len > PARTS_MAX)
-		return FAULT_DAMAGED;
-	*parts = malloc(len + 1);
-	if (*parts == NULL)
-		return FAULT_NOMEM;
-	record->prefix.data = *parts;
-	record->structure.data = *parts + record->prefix.len;
-	enum fault fault = segment_files_read(
-		s->files, place->segment, place->offset + SEGMENT_HEADER_SIZE, *parts, len);
-	segment_parts_checksum(record->prefix, record->structure, checksum);
-	if (fault == FAULT_OK && memcmp(checksum, record->parts_checksum, sizeof(checksum)) != 0)
-		fault = FAULT_DAMAGED;
-	return fault;
+	if (s->options.found != NULL)
+		s->options.found(s->options.arg, &finding);
 }
 
-/* The mailbox with this id: made, under a made-up name, when the account has none. */
-static enum fault
-mailbox_ensure(struct salvage *s, uint64_t id, uint32_t mailbox, struct writer_place *place)
+/* Offsets are multiples of 8, and files far below a terabyte. */
+uint64_t
+salvage_place_pack(const struct segment_place *place)
 {
-	struct store_writer *w = s->writer;
-	char name[32];
-	enum fault fault = writer_account_ensure(w, id, 0);
-
-	if (fault == FAULT_OK)
-		fault = writer_place_load(w, id, mailbox, place);
-	if (fault != FAULT_NOT_FOUND)
-		return fault;
-	/* Ids are given in order: take the wanted one, and never an earlier one again. */
-	uint32_t next = place->account.mailbox_next;
-	(void)snprintf(name, sizeof(name), "Salvaged %u", mailbox);
-	struct writer_child child = {0, slice_text(name), STORE_USE_NONE};
-	place->account.mailbox_next = mailbox;
-	fault = writer_child_make(w, &place->account, &child, &place->mailbox);
-	if (place->account.mailbox_next < next)
-		place->account.mailbox_next = next;
-	index_account_save(&w->txn, &place->account);
-	return fault;
+	return (uint64_t)place->segment << OFFSET_BITS | place->offset / SEGMENT_ALIGN;
 }
 
-static void
-ids_pass(struct store_writer *w, uint64_t id)
+struct segment_place
+salvage_place_unpack(uint64_t packed)
 {
-	if (id >= w->next_id && id < UINT64_MAX)
-		w->next_id = id + 1;
+	return (struct segment_place){(uint32_t)(packed >> OFFSET_BITS),
+		(packed & ((UINT64_C(1) << OFFSET_BITS) - 1)) * SEGMENT_ALIGN, 0};
 }
 
-/* Files one message; FAULT_EXISTS when its place or its email is taken. */
-static enum fault
-message_file(struct salvage *s, const struct segment_record *r, const struct index_body *body)
+bool
+salvage_next(struct salvage *s, unsigned table, struct salvage_key *at, struct slice *key,
+	struct slice *value)
 {
-	struct store_writer *w = s->writer;
-	struct writer_place place;
-	struct index_email email;
-	struct store_message m = {
-		.account = r->account,
-		.mailbox = r->mailbox,
-		.uid = r->uid,
-		.email_id = r->email_id,
-		.thread_id = r->thread_id,
-		.body_id = r->body_id,
-		.received_at = r->received_at,
-		.zone = r->zone,
-		.flags = r->flags & STORE_FLAGS_ALL,
-		.size = r->prefix.len + body->plain_len,
-		.prefix_len = (uint32_t)r->prefix.len,
-		.structure_len = body->structure_len,
-	};
+	struct kv_cursor cursor;
 
-	if (r->uid == 0 || r->uid == UINT32_MAX || r->mailbox == 0 || r->mailbox == UINT32_MAX)
-		return FAULT_DAMAGED;
-	enum fault fault = mailbox_ensure(s, r->account, r->mailbox, &place);
+	kv_cursor_open(&s->writer->txn, table, &cursor);
+	bool found =
+		at->len == 0 ? kv_first(&cursor) : kv_seek(&cursor, slice_make(at->bytes, at->len));
+	kv_cursor_close(&cursor);
+	if (!found)
+		return false;
+	/* A copy: the page may change while the key is still needed. */
+	at->len = slice_first(cursor.key, KV_KEY_MAX).len;
+	memcpy(at->bytes, cursor.key.data, at->len);
+	*key = slice_make(at->bytes, at->len);
+	*value = cursor.value;
+	/* The least key that is greater. */
+	at->bytes[at->len++] = 0;
+	return true;
+}
+
+static enum fault
+step_run(struct salvage *s, salvage_step *step, struct salvage_key *at, bool *more)
+{
+	size_t counts[] = {
+		s->message_emails.count, s->email_bodies.count, s->wanted.count, s->expunged.count};
+	struct salvage_report report = *s->report;
+	struct salvage_key next = *at;
+	enum fault fault = writer_begin(s->writer);
+
 	if (fault != FAULT_OK)
 		return fault;
-	struct index_key key = index_key_message(r->account, r->mailbox, r->uid);
-	struct slice value;
-	if (kv_get(&w->txn, INDEX_MESSAGES, index_key_slice(&key), &value) ||
-		index_email_load(&w->txn, r->email_id, &email) != FAULT_NOT_FOUND)
-		return w->txn.fault != FAULT_OK ? w->txn.fault : FAULT_EXISTS;
-	m.modseq = place.account.modseq + 1;
-	struct writer_arrival arrival = {&m, r->prefix};
-	writer_message_add(w, &place, &arrival);
-	ids_pass(w, r->email_id);
-	ids_pass(w, r->thread_id);
-	s->counts->messages++;
+	*more = false;
+	fault = step(s, &next, more);
+	if (fault == FAULT_OK)
+		fault = writer_commit(s->writer);
+	else
+		writer_abort(s->writer);
+	if (fault == FAULT_OK) {
+		*at = next;
+		return FAULT_OK;
+	}
+	/* It may be done again. */
+	*s->report = report;
+	s->message_emails.count = counts[0];
+	s->email_bodies.count = counts[1];
+	s->wanted.count = counts[2];
+	s->expunged.count = counts[3];
+	return fault;
+}
+
+enum fault
+salvage_steps_run(struct salvage *s, salvage_step *step)
+{
+	struct salvage_key at = {0};
+	bool more = true;
+	int tries = 0;
+	enum fault fault = FAULT_OK;
+
+	while (fault == FAULT_OK && more) {
+		fault = step_run(s, step, &at, &more);
+		tries = fault == FAULT_BUSY ? tries + 1 : 0;
+		/* The index had to grow. */
+		if (fault == FAULT_BUSY && tries < TRIES) {
+			fault = FAULT_OK;
+			more = true;
+		}
+	}
+	return fault;
+}
+
+static enum fault
+ids_mend(struct store_writer *w, uint64_t next_id)
+{
+	uint64_t stored = 0, id;
+	enum fault fault = index_meta_load(&w->txn, INDEX_META_NEXT_ID, &stored);
+
+	if (stored < next_id)
+		index_meta_save(&w->txn, INDEX_META_NEXT_ID, next_id);
+	if (fault == FAULT_OK || fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED)
+		fault = index_meta_load(&w->txn, INDEX_META_STORE, &id);
+	if (fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED)
+		index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
 	return w->txn.fault;
 }
 
-/* A record with a body: it is read in full before it is believed. */
+/* From here on commits are logged. */
 static enum fault
-mail_file(struct salvage *s, const struct segment_place *place, const struct segment_record *r)
+log_resume(struct salvage *s)
 {
-	struct index_body known,
-		body = {
-			.references = 1,
-			.place = *place,
-			.structure_len = (uint32_t)r->structure.len,
-			.prefix_len = (uint16_t)r->prefix.len,
-			.codec = r->codec,
-			.stored_len = r->body.len,
-			.plain_len = r->plain_len,
-		};
-	struct body_handle handle = index_body_handle(&body);
-	enum fault fault = body_verify(s->bodies, &handle, r->checksum);
+	struct store_writer *w = s->writer;
 
-	if (fault == FAULT_OK && index_body_load(&s->writer->txn, r->body_id, &known) == FAULT_OK)
-		fault = FAULT_EXISTS;
+	journal_rebuild_end(w->journal, &s->log.point);
+	*s->report = s->log.report;
+	enum fault fault = journal_begin(w->journal, &w->txn);
+	if (fault != FAULT_OK)
+		return fault;
+	fault = ids_mend(w, s->log.id_max + 1);
 	if (fault == FAULT_OK)
-		fault = message_file(s, r, &body);
-	if (fault != FAULT_OK)
-		return fault;
-	writer_body_add(s->writer, r->body_id, &body, r->structure);
-	ids_pass(s->writer, r->body_id);
-	s->counts->bodies++;
-	return s->writer->txn.fault;
-}
-
-/* One more mailbox for a body that came before. */
-static enum fault
-target_file(struct salvage *s, const struct segment_record *r)
-{
-	struct index_body body;
-	enum fault fault = index_body_load(&s->writer->txn, r->body_id, &body);
-
-	if (fault != FAULT_OK)
-		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
-	fault = message_file(s, r, &body);
-	if (fault != FAULT_OK)
-		return fault;
-	body.references++;
-	index_body_save(&s->writer->txn, r->body_id, &body);
-	return s->writer->txn.fault;
-}
-
-static enum fault
-record_file(struct salvage *s, const struct segment_place *place, struct segment_record *r)
-{
-	char *parts;
-	enum fault fault = parts_read(s, place, r, &parts);
-
-	if (fault == FAULT_OK && r->kind == SEGMENT_MAIL)
-		fault = mail_file(s, place, r);
-	else if (fault == FAULT_OK && r->kind == SEGMENT_TARGET)
-		fault = target_file(s, r);
-	free(parts);
-	/* Of one record: go on with the next. */
-	if (fault == FAULT_DAMAGED || fault == FAULT_EXISTS || fault == FAULT_LIMIT ||
-		fault == FAULT_DENIED) {
-		s->counts->lost++;
-		return s->writer->txn.fault;
-	}
+		return journal_commit(w->journal, &w->txn);
+	journal_abort(w->journal, &w->txn);
 	return fault;
 }
 
+/* Only now it is a store. */
 static enum fault
-batch_turn(struct salvage *s, bool last)
+finish_step(struct salvage *s, struct salvage_key *at, bool *more)
 {
-	if (!last && ++s->in_batch < BATCH)
-		return FAULT_OK;
-	s->in_batch = 0;
-	enum fault fault = writer_commit(s->writer);
-	return fault != FAULT_OK || last ? fault : writer_begin(s->writer);
-}
+	struct kv_txn *txn = &s->writer->txn;
 
-/* Moves place on to where the next header may be: a multiple of 8 that holds no zeros. */
-static enum fault
-header_search(struct salvage *s, struct segment_place *place, uint64_t size)
-{
-	static const char zeros[SEGMENT_ALIGN];
-	static char bytes[SEARCH];
-	uint64_t from = place->offset;
-
-	place->offset += SEGMENT_ALIGN;
-	while (place->offset < size) {
-		uint64_t left = size - place->offset;
-		size_t len = left < SEARCH ? (size_t)left : SEARCH;
-		enum fault fault =
-			segment_files_read(s->files, place->segment, place->offset, bytes, len);
-		if (fault != FAULT_OK)
-			return fault;
-		for (size_t at = 0; at + SEGMENT_ALIGN <= len; at += SEGMENT_ALIGN) {
-			if (memcmp(bytes + at, zeros, SEGMENT_ALIGN) == 0)
-				continue;
-			place->offset += at;
-			s->counts->skipped += place->offset - from;
-			return FAULT_OK;
-		}
-		place->offset += SEARCH;
-	}
-	return FAULT_OK;
-}
-
-static enum fault
-segment_salvage(struct salvage *s, uint32_t segment)
-{
-	struct segment_place place = {.segment = segment};
-	uint64_t size = 0;
-	enum fault fault = segment_files_size(s->files, segment, &size);
-
-	/* A dead segment was removed. */
-	if (fault == FAULT_NOT_FOUND)
-		return FAULT_OK;
-	while (fault == FAULT_OK && place.offset + SEGMENT_HEADER_SIZE <= size) {
-		struct segment_record record;
-		enum fault header = segment_files_header(s->files, &place, &record);
-		if (header != FAULT_OK || place.length > size - place.offset) {
-			fault = header_search(s, &place, size);
-			continue;
-		}
-		fault = record_file(s, &place, &record);
-		if (fault == FAULT_OK)
-			fault = batch_turn(s, false);
-		place.offset += place.length;
-	}
-	return fault;
+	(void)at, (void)more;
+	index_meta_save(txn, INDEX_META_FORMAT, STORE_FORMAT);
+	damage_save(txn, &s->log.damages);
+	s->report->messages = kv_count(txn, INDEX_MESSAGES);
+	s->report->bodies = kv_count(txn, INDEX_BODIES);
+	return txn->fault;
 }
 
 static enum fault
 salvage_all(struct salvage *s)
 {
-	uint32_t last = journal_point(s->writer->journal)->tail.segment;
-	enum fault fault = writer_begin(s->writer);
+	enum fault fault = salvage_log_read(s);
 
-	for (uint32_t i = 1; fault == FAULT_OK && i <= last && i != 0; i++)
-		fault = segment_salvage(s, i);
-	return fault != FAULT_OK ? fault : batch_turn(s, true);
+	if (fault == FAULT_OK)
+		fault = log_resume(s);
+	if (fault == FAULT_OK)
+		fault = salvage_mailboxes_mend(s);
+	if (fault == FAULT_OK)
+		fault = salvage_bodies_check(s);
+	if (fault == FAULT_OK)
+		fault = salvage_mail_file(s);
+	if (fault == FAULT_OK)
+		fault = salvage_messages_mend(s);
+	if (fault == FAULT_OK)
+		fault = salvage_counts_mend(s);
+	if (fault == FAULT_OK)
+		fault = salvage_steps_run(s, finish_step);
+	return fault != FAULT_OK ? fault : journal_checkpoint(s->writer->journal);
+}
+
+static enum fault
+path_own(const char *dir, const char *name, const struct stat *owner)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return FAULT_TOO_LONG;
+	if (lchown(path, owner->st_uid, owner->st_gid) < 0)
+		return fault_from_errno(errno);
+	return FAULT_OK;
 }
 
 /* Root salvages for another user: what was made now is that user's too. */
 static enum fault
-files_own(const char *dir)
+files_own(const char *dir, uint32_t first, uint32_t last)
 {
 	static const char *const names[] = {
-		"index", "index/data.mdb", "index/lock.mdb", "writer.lock"};
+		"index", "index/data.mdb", "index/lock.mdb", "writer.lock", "checkpoint"};
+	enum fault fault = FAULT_OK;
 	struct stat owner;
 
 	if (geteuid() != 0)
 		return FAULT_OK;
 	if (stat(dir, &owner) < 0)
 		return fault_from_errno(errno);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char path[PATH_MAX];
-		int n = snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		if (n < 0 || (size_t)n >= sizeof(path))
-			return FAULT_TOO_LONG;
-		if (lchown(path, owner.st_uid, owner.st_gid) < 0)
-			return fault_from_errno(errno);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && fault == FAULT_OK; i++)
+		fault = path_own(dir, names[i], &owner);
+	for (uint32_t i = first; i <= last && fault == FAULT_OK; i++) {
+		char name[SEGMENT_NAME_SIZE], path[sizeof("segments/") + SEGMENT_NAME_SIZE];
+		(void)snprintf(path, sizeof(path), "segments/%s", segment_name(i, name));
+		fault = path_own(dir, path, &owner);
 	}
-	return FAULT_OK;
+	return fault;
+}
+
+static void
+clear(struct salvage *s)
+{
+	id_set_clear(&s->emails);
+	id_set_clear(&s->removed);
+	id_list_clear(&s->expunged);
+	id_list_clear(&s->candidates);
+	id_list_clear(&s->wanted);
+	id_list_clear(&s->message_emails);
+	id_list_clear(&s->email_bodies);
+	writer_close(s->writer);
+	free(s);
 }
 
 static enum fault
-no_index_check(const char *dir)
+salvage_run(struct salvage *s, const char *dir)
 {
-	char path[PATH_MAX];
-	struct stat status;
-	int n = snprintf(path, sizeof(path), "%s/index/data.mdb", dir);
+	struct journal_point none = {0};
 
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return FAULT_TOO_LONG;
-	return stat(path, &status) == 0 ? FAULT_EXISTS : FAULT_OK;
+	s->files = s->writer->reader->files;
+	s->bodies = s->writer->reader->bodies;
+	journal_walk_init(&s->walk, s->files, s->bodies, &none);
+	uint32_t first = journal_point(s->writer->journal)->tail.segment + 1;
+	enum fault fault = salvage_all(s);
+	if (fault == FAULT_OK)
+		fault = files_own(dir, first, journal_tail(s->writer->journal).segment);
+	return fault != FAULT_OK ? fault : salvage_mark_remove(dir);
 }
 
 enum fault
-store_salvage(const char *dir, const struct clock *clock, struct salvage_counts *counts)
+store_salvage(const char *dir, const struct salvage_options *options, struct salvage_report *report)
 {
-	struct store_options options = {.clock = clock, .group_reads = true};
-	struct salvage s = {.counts = counts};
-	enum fault fault = no_index_check(dir);
+	struct store_options writer = {.clock = options->clock, .group_reads = true};
+	struct salvage *s = calloc(1, sizeof(*s));
 
-	*counts = (struct salvage_counts){0};
+	*report = (struct salvage_report){0};
+	if (s == NULL)
+		return FAULT_NOMEM;
+	s->options = *options;
+	s->report = report;
+	enum fault fault = writer_open_salvage(dir, &writer, &s->writer);
 	if (fault == FAULT_OK)
-		fault = writer_open_salvage(dir, &options, &s.writer);
-	if (fault != FAULT_OK)
-		return fault;
-	s.files = s.writer->reader->files;
-	s.bodies = s.writer->reader->bodies;
-	fault = salvage_all(&s);
-	writer_close(s.writer);
-	return fault != FAULT_OK ? fault : files_own(dir);
+		fault = salvage_run(s, dir);
+	clear(s);
+	return fault;
 }

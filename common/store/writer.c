@@ -21,6 +21,7 @@
 #include "common/base/directory.h"
 #include "common/base/log.h"
 #include "common/store/reader_private.h"
+#include "common/store/salvage_mark.h"
 
 enum {
 	UNDELETE_SECONDS = 14 * 86400,
@@ -80,6 +81,19 @@ format_check(struct kv_txn *txn)
 		return FAULT_UNSUPPORTED;
 	}
 	return fault == FAULT_NOT_FOUND ? FAULT_OK : fault;
+}
+
+/* Under the lock: an index that a salvage has not finished is none. */
+static enum fault
+salvage_check(const struct store_writer *w)
+{
+	if (w->salvaging)
+		return salvage_mark_make(w->dir);
+	if (!salvage_mark_exists(w->dir))
+		return FAULT_OK;
+	log_error("%s: a salvage was interrupted: not opened.  Run \"mailctl store salvage\" again",
+		w->dir);
+	return FAULT_DAMAGED;
 }
 
 static enum fault
@@ -160,8 +174,10 @@ open_either(const char *dir, const struct store_options *options, bool salvaging
 	if (fault == FAULT_OK)
 		fault = lock_take(w);
 	if (fault == FAULT_OK)
-		fault = files_open(w);
+		fault = salvage_check(w);
 	if (fault == FAULT_OK)
+		fault = files_open(w);
+	if (fault == FAULT_OK && !salvaging)
 		fault = format_ensure(w);
 	if (fault == FAULT_OK)
 		fault = reader_open_lent(dir, journal_kv(w->journal), &w->reader);

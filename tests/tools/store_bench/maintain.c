@@ -115,7 +115,8 @@ void
 mode_salvage(const struct bench *b)
 {
 	const char *index = bench_path(b->dir, "index/data.mdb");
-	struct salvage_counts counts;
+	struct salvage_options options = {.clock = &bench_clock};
+	struct salvage_report counts;
 	struct usage used;
 
 	if (rename(index, bench_path(b->dir, "data.mdb.away")) < 0)
@@ -123,7 +124,7 @@ mode_salvage(const struct bench *b)
 	if (b->cold)
 		files_evict(b->dir);
 	usage_start(&used, b->dir);
-	must(store_salvage(b->dir, &bench_clock, &counts), "salvage");
+	must(store_salvage(b->dir, &options, &counts), "salvage");
 	usage_end(&used, b->dir);
 	result_begin();
 	result_number("ms", used.seconds * 1e3);

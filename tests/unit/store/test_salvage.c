@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: ISC */
+/* A salvage of whole segments gives the store back; of damaged ones, all that is not damaged. */
 #include "common/store/salvage.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/store/fixture.h"
+#include "tests/unit/store/play.h"
 
 static void
 index_lose(struct fixture *f)
@@ -17,19 +21,68 @@ index_lose(struct fixture *f)
 	fixture_dir_remove(path);
 }
 
-START_TEST(a_lost_index_is_rebuilt_from_segments)
+static void
+finding_print(void *arg, const struct salvage_finding *f)
+{
+	(void)arg;
+	printf("salvage: segment %u at %llu (%llu) account %llu mailbox %u uid %u: %s\n",
+		f->segment, (unsigned long long)f->offset, (unsigned long long)f->length,
+		(unsigned long long)f->account, f->mailbox, f->uid, f->text);
+}
+
+static struct salvage_report
+salvage(struct fixture *f)
+{
+	struct salvage_options options = {.clock = &f->clock, .found = finding_print};
+	struct salvage_report report;
+
+	ck_assert_ok(store_salvage(f->dir, &options, &report));
+	ck_assert_ok(writer_open(f->dir, &f->options, &f->writer));
+	f->reader = writer_reader(f->writer);
+	fixture_verify(f);
+	return report;
+}
+
+static int
+segment_open(struct fixture *f, uint32_t segment)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/segments/%08u.seg", f->dir, segment);
+	int file = open(path, O_RDWR | O_CLOEXEC);
+	must(file >= 0);
+	return file;
+}
+
+static void
+spoil(struct fixture *f, uint32_t segment, uint64_t offset, size_t len)
+{
+	char bytes[4096];
+	int file = segment_open(f, segment);
+
+	must(len <= sizeof(bytes));
+	must(pread(file, bytes, len, (off_t)offset) == (ssize_t)len);
+	for (size_t i = 0; i < len; i++)
+		bytes[i] ^= 0x55;
+	must(pwrite(file, bytes, len, (off_t)offset) == (ssize_t)len);
+	close(file);
+}
+
+START_TEST(a_lost_index_comes_back_as_it_was)
 {
 	struct fixture f = {.options.segment_size_max = 3000};
+	struct salvage_options options = {.clock = &f.clock};
+	struct salvage_report report;
 	struct fixture_message m;
-	struct salvage_counts counts;
 
 	fixture_open(&f);
-	ck_assert_fault(store_salvage(f.dir, &f.clock, &counts), FAULT_EXISTS);
 	for (int i = 0; i < 40; i++)
 		fixture_append(&f, ALICE, 1 + (uint32_t)i % 3, SLICE("salvaged body"));
 	fixture_begin(&f);
-	struct writer_create create = {.account = ALICE, .name = SLICE("own")};
+	struct writer_create create = {.account = ALICE, .name = SLICE("own/Ärger")};
 	ck_assert_ok(writer_mailbox_create(f.writer, &create));
+	ck_assert_ok(writer_subscribe(f.writer, ALICE, create.name, true));
+	ck_assert_ok(writer_account_ensure(f.writer, ALICE, 123456));
 	fixture_commit(&f);
 	uint32_t uid = fixture_append(&f, ALICE, create.id, SLICE("in an own mailbox"));
 	fixture_message(&f, &m, SLICE("to both"));
@@ -37,61 +90,150 @@ START_TEST(a_lost_index_is_rebuilt_from_segments)
 	fixture_begin(&f);
 	writer_append(f.writer, &m.request);
 	fixture_commit(&f);
-	uint64_t email = fixture_load(&f, ALICE, STORE_INBOX, 3).email_id;
+	char *before = play_dump(&f);
+	writer_close(f.writer);
+	f.writer = NULL;
+	ck_assert_fault(store_salvage(f.dir, &options, &report), FAULT_EXISTS);
 	index_lose(&f);
-	ck_assert_ok(store_salvage(f.dir, &f.clock, &counts));
-	ck_assert_uint_eq(counts.messages, 43);
-	ck_assert_uint_eq(counts.bodies, 42);
-	ck_assert_uint_eq(counts.lost, 0);
-	ck_assert_ok(writer_open(f.dir, &f.options, &f.writer));
-	f.reader = writer_reader(f.writer);
-	fixture_verify(&f);
-	ck_assert(fixture_load(&f, ALICE, STORE_INBOX, 3).email_id == email);
-	fixture_expect(&f, ALICE, create.id, uid, SLICE("in an own mailbox"));
-	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "Salvaged 7").id, create.id);
-	fixture_expect(&f, BOB, STORE_INBOX, 1, SLICE("to both"));
-	/* It is a store like any other: UIDs and ids go on. */
+	report = salvage(&f);
+	char *after = play_dump(&f);
+	ck_assert_str_eq(before, after);
+	ck_assert_uint_eq(report.messages, 43);
+	ck_assert_uint_eq(report.bodies, 42);
+	ck_assert_uint_eq(report.lost + report.damaged + report.skipped + report.filed, 0);
+	/* It is a store like any other: UIDs and ids go on, and it can be salvaged again. */
 	ck_assert_uint_eq(fixture_append(&f, ALICE, create.id, SLICE("new")), uid + 1);
-	ck_assert_ok(writer_begin(f.writer));
-	ck_assert_ok(writer_mailbox_create(
-		f.writer, &(struct writer_create){.account = ALICE, .name = SLICE("next")}));
-	fixture_commit(&f);
-	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "next").id, create.id + 1);
-	fixture_verify(&f);
+	free(before);
+	before = play_dump(&f);
+	index_lose(&f);
+	salvage(&f);
+	free(after);
+	after = play_dump(&f);
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
 	fixture_message_clear(&m);
 	fixture_close(&f);
 }
 END_TEST
 
-START_TEST(damaged_records_are_passed_over)
+START_TEST(damaged_mail_is_told_and_nothing_else_is_lost)
 {
 	struct fixture f = {0};
-	struct salvage_counts counts;
-	char path[128];
 
 	fixture_open(&f);
 	for (int i = 0; i < 10; i++)
 		fixture_append(&f, ALICE, STORE_INBOX, SLICE("one of ten"));
 	struct body_handle third = fixture_body(&f, ALICE, STORE_INBOX, 3);
 	struct body_handle sixth = fixture_body(&f, ALICE, STORE_INBOX, 6);
+	uint32_t uidvalidity = fixture_mailbox(&f, ALICE, "INBOX").uidvalidity;
 	index_lose(&f);
-	(void)snprintf(path, sizeof(path), "%s/segments/00000001.seg", f.dir);
-	FILE *file = fopen(path, "r+");
-	ck_assert_ptr_nonnull(file);
-	/* A byte of a body, and the whole header of another record. */
-	ck_assert_int_eq(fseek(file, (long)third.offset, SEEK_SET), 0);
-	fputc('X', file);
-	ck_assert_int_eq(fseek(file, (long)sixth.offset - 100, SEEK_SET), 0);
-	fputs("garbage garbage garbage", file);
-	fclose(file);
-	ck_assert_ok(store_salvage(f.dir, &f.clock, &counts));
-	ck_assert_uint_eq(counts.messages, 8);
-	ck_assert_uint_eq(counts.lost, 1);
-	ck_assert_uint_gt(counts.skipped, 100);
-	ck_assert_ok(writer_open(f.dir, &f.options, &f.writer));
-	f.reader = writer_reader(f.writer);
-	fixture_verify(&f);
+	/* A byte of a body, and the header of another record. */
+	spoil(&f, third.segment, third.offset, 1);
+	spoil(&f, sixth.segment, sixth.offset - 100, 20);
+	struct salvage_report report = salvage(&f);
+	ck_assert_uint_eq(report.messages, 8);
+	ck_assert_uint_eq(report.lost, 2);
+	ck_assert_uint_gt(report.skipped, 100);
+	ck_assert_uint_eq(report.renewed, 0);
 	fixture_expect(&f, ALICE, STORE_INBOX, 7, SLICE("one of ten"));
+	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "INBOX").uidvalidity, uidvalidity);
+	ck_assert_uint_eq(fixture_append(&f, ALICE, STORE_INBOX, SLICE("new")), 11);
+	fixture_close(&f);
+}
+END_TEST
+
+/* Where the changes of the last commit lie: the tail's record before the end. */
+static struct segment_tail
+log_end(struct fixture *f)
+{
+	struct stat status;
+	int file;
+
+	writer_close(f->writer);
+	file = segment_open(f, 1);
+	must(fstat(file, &status) == 0);
+	close(file);
+	ck_assert_ok(writer_open(f->dir, &f->options, &f->writer));
+	f->reader = writer_reader(f->writer);
+	return (struct segment_tail){1, (uint64_t)status.st_size};
+}
+
+START_TEST(mail_whose_commit_is_lost_is_filed_by_its_own_record)
+{
+	struct fixture f = {0};
+
+	fixture_open(&f);
+	fixture_append(&f, ALICE, STORE_INBOX, SLICE("first"));
+	fixture_append(&f, ALICE, 3, SLICE("second"));
+	struct segment_tail end = log_end(&f);
+	fixture_append(&f, BOB, STORE_INBOX, SLICE("third"));
+	uint32_t uidvalidity = fixture_mailbox(&f, ALICE, "Sent").uidvalidity;
+	index_lose(&f);
+	/* The changes of the second: the body of the record that ends there. */
+	spoil(&f, 1, end.length - 40, 4);
+	struct salvage_report report = salvage(&f);
+	ck_assert_uint_eq(report.damaged, 1);
+	ck_assert_uint_eq(report.filed, 1);
+	ck_assert_uint_eq(report.lost, 0);
+	fixture_expect(&f, ALICE, 3, 1, SLICE("second"));
+	fixture_expect(&f, BOB, STORE_INBOX, 1, SLICE("third"));
+	/* What the damage can have hidden was short: the next UIDs are skipped. */
+	struct store_mailbox sent = fixture_mailbox(&f, ALICE, "Sent");
+	ck_assert_uint_eq(sent.uidvalidity, uidvalidity);
+	ck_assert_uint_gt(sent.uidnext, 2);
+	fixture_close(&f);
+}
+END_TEST
+
+START_TEST(a_missing_segment_gives_new_uidvalidities_where_it_must)
+{
+	struct fixture f = {.options.segment_size_max = 500};
+	char path[128];
+
+	fixture_open(&f);
+	for (int i = 0; i < 6; i++)
+		fixture_append(&f, i < 3 ? ALICE : BOB, STORE_INBOX, SLICE("one to a segment"));
+	uint32_t alice = fixture_mailbox(&f, ALICE, "INBOX").uidvalidity;
+	uint32_t sent = fixture_mailbox(&f, BOB, "Sent").uidvalidity;
+	uint32_t bob = fixture_mailbox(&f, BOB, "INBOX").uidvalidity;
+	index_lose(&f);
+	(void)snprintf(path, sizeof(path), "%s/segments/00000004.seg", f.dir);
+	must(unlink(path) == 0);
+	struct salvage_report report = salvage(&f);
+	ck_assert_uint_eq(report.messages, 5);
+	ck_assert_uint_eq(report.damaged, 1);
+	/* All but BOB's INBOX, of which later commits tell. */
+	ck_assert_uint_eq(report.renewed, 11);
+	ck_assert_uint_ne(fixture_mailbox(&f, ALICE, "INBOX").uidvalidity, alice);
+	ck_assert_uint_ne(fixture_mailbox(&f, BOB, "Sent").uidvalidity, sent);
+	ck_assert_uint_eq(fixture_mailbox(&f, BOB, "INBOX").uidvalidity, bob);
+	/* A second salvage finds the same gap, and that all has been told since. */
+	alice = fixture_mailbox(&f, ALICE, "INBOX").uidvalidity;
+	index_lose(&f);
+	salvage(&f);
+	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "INBOX").uidvalidity, alice);
+	fixture_close(&f);
+}
+END_TEST
+
+START_TEST(a_log_that_lost_its_end_is_noticed)
+{
+	struct fixture f = {0};
+
+	fixture_open(&f);
+	fixture_append(&f, ALICE, STORE_INBOX, SLICE("first"));
+	struct segment_tail end = log_end(&f);
+	fixture_append(&f, ALICE, STORE_INBOX, SLICE("second"));
+	uint32_t uidvalidity = fixture_mailbox(&f, ALICE, "INBOX").uidvalidity;
+	index_lose(&f);
+	int file = segment_open(&f, 1);
+	must(ftruncate(file, (off_t)end.length) == 0);
+	close(file);
+	struct salvage_report report = salvage(&f);
+	ck_assert_uint_eq(report.messages, 1);
+	ck_assert_uint_eq(report.damaged, 1);
+	ck_assert_uint_ne(fixture_mailbox(&f, ALICE, "INBOX").uidvalidity, uidvalidity);
 	fixture_close(&f);
 }
 END_TEST
@@ -119,7 +261,10 @@ END_TEST
 
 UNIT(salvage)
 {
-	unit_add(tc, a_lost_index_is_rebuilt_from_segments);
+	unit_add(tc, a_lost_index_comes_back_as_it_was);
 	unit_add(tc, segments_without_an_index_are_never_cut_off);
-	unit_add(tc, damaged_records_are_passed_over);
+	unit_add(tc, damaged_mail_is_told_and_nothing_else_is_lost);
+	unit_add(tc, mail_whose_commit_is_lost_is_filed_by_its_own_record);
+	unit_add(tc, a_missing_segment_gives_new_uidvalidities_where_it_must);
+	unit_add(tc, a_log_that_lost_its_end_is_noticed);
 }
