@@ -17,6 +17,18 @@ const char *const index_tables[] = {
 		NULL,
 };
 
+bool
+index_is_carried(unsigned table)
+{
+	static const bool carried[INDEX_TABLE_COUNT] = {
+#define CARRIED(name) [INDEX_##name] = true,
+		INDEX_CARRIED(CARRIED)
+#undef CARRIED
+	};
+
+	return table < INDEX_TABLE_COUNT && carried[table];
+}
+
 const char *
 store_special_use_text(enum store_special_use use)
 {

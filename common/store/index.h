@@ -31,12 +31,33 @@
 	T(DELIVERED_AT, "delivered-at", "time, delivery id, account", "")                          \
 	T(EXPUNGED, "expunged", "time, email id", "account, mailbox, uid, message record")         \
 	T(PUNCHES, "punches", "segment offset", "length of a dead record")                         \
-	T(SEGMENTS, "segments", "segment", "live bytes and records")                               \
+	T(SEGMENTS, "segments", "segment", "live bytes and records, state")                        \
 	T(METADATA, "metadata", "account mailbox entry", "value (not used yet)")
 
 #define INDEX_ENUM(name, text, key, value) INDEX_##name,
 enum index_table { INDEX_TABLES(INDEX_ENUM) INDEX_TABLE_COUNT };
 #undef INDEX_ENUM
+/*
+ * Tables whose newest puts always stand in a segment that is still there, so that the log alone can
+ * tell what they hold.  A segment is removed only after what it says of them has been said again.
+ * The others can be made anew, or do without.
+ */
+#define INDEX_CARRIED(T)                                                                           \
+	T(META)                                                                                    \
+	T(ACCOUNTS)                                                                                \
+	T(MAILBOXES)                                                                               \
+	T(NAMES)                                                                                   \
+	T(SUBSCRIPTIONS)                                                                           \
+	T(KEYWORDS)                                                                                \
+	T(MESSAGES)                                                                                \
+	T(EMAILS)                                                                                  \
+	T(BODIES)                                                                                  \
+	T(STRUCTURES)                                                                              \
+	T(THREADS)                                                                                 \
+	T(SEGMENTS)                                                                                \
+	T(METADATA)                                                                                \
+	T(EXPUNGED)
+bool index_is_carried(unsigned table);
 /* For kv_open: names in the order of the enum, then NULL. */
 extern const char *const index_tables[];
 
@@ -86,6 +107,13 @@ struct body_handle index_body_handle(const struct index_body *);
 struct index_segment {
 	uint64_t live_bytes;
 	uint32_t live_records;
+	/* Of all records with a body that came in, and of the live ones' bodies when unpacked. */
+	uint64_t mail_bytes;
+	uint64_t plain_bytes;
+	bool is_older; /* made by format 1: these two are not known of all of it */
+	bool is_carried; /* what its log says was said again, and nothing more comes */
+	int64_t emptied_at; /* when a body was last moved out; 0: never */
+	uint64_t end_id; /* ids from here on were drawn after it was full; 0: not known */
 };
 
 struct index_delivered {
@@ -144,5 +172,7 @@ void index_meta_save(struct kv_txn *, const char *name, uint64_t value);
 #define INDEX_META_STORE "store-id" /* drawn when the store is made; a backup has the same */
 #define INDEX_META_NEXT_ID "next-id"
 #define INDEX_META_UPGRADE "upgrade-from" /* the format that records may still have */
+/* The log has said all that the index has; without this it is said once more, see compact.h. */
+#define INDEX_META_LOG_WHOLE "log-whole"
 
 #endif

@@ -15,9 +15,12 @@ enum {
 	MAILBOX_SIZE = 52, /* and the last level of the name */
 	EMAIL_SIZE = 20, /* and the prefix */
 	BODY_SIZE = 48,
-	SEGMENT_SIZE = 12,
+	SEGMENT_SIZE = 45,
+	SEGMENT_OLDER_SIZE = 12, /* of format 1: the first two fields */
 	DELIVERED_SIZE = 20,
 };
+
+enum { SEGMENT_IS_OLDER = 1, SEGMENT_IS_CARRIED = 2 };
 
 static enum fault
 record_get(struct kv_txn *txn, unsigned table, struct index_key key, struct slice *value)
@@ -306,9 +309,20 @@ index_body_save(struct kv_txn *txn, uint64_t id, const struct index_body *b)
 enum fault
 index_segment_decode(struct slice value, struct index_segment *s)
 {
-	if (value.len != SEGMENT_SIZE)
+	const char *p = value.data;
+
+	if (value.len != SEGMENT_SIZE && value.len != SEGMENT_OLDER_SIZE)
 		return FAULT_DAMAGED;
-	*s = (struct index_segment){get_u64(value.data), get_u32(value.data + 8)};
+	*s = (struct index_segment){
+		.live_bytes = get_u64(p), .live_records = get_u32(p + 8), .is_older = true};
+	if (value.len == SEGMENT_OLDER_SIZE)
+		return FAULT_OK;
+	s->mail_bytes = get_u64(p + 12);
+	s->plain_bytes = get_u64(p + 20);
+	s->end_id = get_u64(p + 28);
+	s->emptied_at = (int64_t)get_u64(p + 36);
+	s->is_older = ((uint8_t)p[44] & SEGMENT_IS_OLDER) != 0;
+	s->is_carried = ((uint8_t)p[44] & SEGMENT_IS_CARRIED) != 0;
 	return FAULT_OK;
 }
 
@@ -339,6 +353,12 @@ index_segment_save(struct kv_txn *txn, uint32_t segment, const struct index_segm
 
 	put_u64(p, s->live_bytes);
 	put_u32(p + 8, s->live_records);
+	put_u64(p + 12, s->mail_bytes);
+	put_u64(p + 20, s->plain_bytes);
+	put_u64(p + 28, s->end_id);
+	put_u64(p + 36, (uint64_t)s->emptied_at);
+	p[44] = (uint8_t)((s->is_older ? SEGMENT_IS_OLDER : 0) |
+		(s->is_carried ? SEGMENT_IS_CARRIED : 0));
 	kv_put(txn, INDEX_SEGMENTS, index_key_slice(&key), slice_make(p, sizeof(p)));
 }
 

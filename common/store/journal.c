@@ -30,7 +30,6 @@ enum {
 };
 #define DUE_BYTES (UINT64_C(32) << 20)
 #define INDEX_RESERVE (UINT64_C(4) << 20)
-#define POINT_KEY SLICE("log")
 
 void
 journal_point_save(struct kv_txn *txn, unsigned meta_table, const struct journal_point *p)
@@ -41,7 +40,7 @@ journal_point_save(struct kv_txn *txn, unsigned meta_table, const struct journal
 	put_u32(value + 8, p->tail.segment);
 	put_u64(value + 12, p->tail.length);
 	memcpy(value + 20, p->chain, JOURNAL_CHAIN_SIZE);
-	kv_put(txn, meta_table, POINT_KEY, slice_make(value, sizeof(value)));
+	kv_put(txn, meta_table, JOURNAL_POINT_KEY, slice_make(value, sizeof(value)));
 }
 
 enum fault
@@ -49,7 +48,7 @@ journal_point_load(struct kv_txn *txn, unsigned meta_table, struct journal_point
 {
 	struct slice value;
 
-	if (!kv_get(txn, meta_table, POINT_KEY, &value))
+	if (!kv_get(txn, meta_table, JOURNAL_POINT_KEY, &value))
 		return txn->fault != FAULT_OK ? txn->fault : FAULT_NOT_FOUND;
 	if (value.len != POINT_SIZE)
 		return FAULT_DAMAGED;
@@ -218,7 +217,14 @@ journal_put_stored(struct journal *j, struct kv_txn *txn, const struct kv_change
 	txn->recorder = NULL;
 	kv_put(txn, change->table, change->key, change->value);
 	txn->recorder = recorder;
-	if (recorder == NULL || txn->fault != FAULT_OK)
+	journal_repeat_stored(j, txn, change, value_at);
+}
+
+void
+journal_repeat_stored(struct journal *j, struct kv_txn *txn, const struct kv_change *change,
+	const struct segment_place *value_at)
+{
+	if (txn->recorder == NULL || txn->fault != FAULT_OK)
 		return;
 	journal_stored_encode(&j->changes, change, value_at);
 	change_counted(j);
@@ -426,6 +432,7 @@ journal_checkpoint_finish(struct journal *j)
 	s->running = false;
 	if (s->fault == FAULT_OK) {
 		j->durable = s->checkpoint;
+		j->durable_ms = clock_mono_ms(j->options.clock);
 		kv_pin_move(j->kv);
 		return FAULT_OK;
 	}
@@ -470,4 +477,23 @@ journal_remove(struct journal *j, uint32_t segment)
 	if (segment >= j->durable.point.tail.segment)
 		return FAULT_BUSY;
 	return segments_remove(j->segments, segment);
+}
+
+const struct journal_point *
+journal_settled(const struct journal *j)
+{
+	return &j->durable.point;
+}
+
+void
+journal_turn(struct journal *j)
+{
+	segments_turn(j->segments);
+}
+
+int64_t
+journal_checkpoint_age_ms(const struct journal *j, uint64_t *commits)
+{
+	*commits = j->point.sequence - j->durable.point.sequence;
+	return clock_mono_ms(j->options.clock) - j->durable_ms;
 }

@@ -86,6 +86,9 @@ MUST_USE enum fault journal_append(
 /* Like kv_put, for a value that stands in a record appended since the last commit. */
 void journal_put_stored(struct journal *, struct kv_txn *, const struct kv_change *,
 	const struct segment_place *value_at);
+/* Tells the log, not the index, which has it already; as journal_put_stored. */
+void journal_repeat_stored(struct journal *, struct kv_txn *, const struct kv_change *,
+	const struct segment_place *value_at);
 /*
  * FAULT_OK: durable, and seen by readers.  FAULT_BUSY: the index had to grow, do it all again.
  * Else nothing happened, as far as anybody can see; after a power cut it may have happened.
@@ -101,6 +104,12 @@ bool journal_is_broken(const struct journal *);
 /* Space is given back only before the last checkpoint: FAULT_BUSY, ask again later. */
 MUST_USE enum fault journal_punch(struct journal *, const struct segment_place *);
 MUST_USE enum fault journal_remove(struct journal *, uint32_t segment);
+/* Where the last checkpoint stands. */
+const struct journal_point *journal_settled(const struct journal *);
+/* The next record begins a new segment, unless this one is new. */
+void journal_turn(struct journal *);
+/* The age of the last checkpoint, and the commits since. */
+int64_t journal_checkpoint_age_ms(const struct journal *, uint64_t *commits);
 
 /* True when the log since the last checkpoint has become long or old. */
 bool journal_checkpoint_is_due(const struct journal *);

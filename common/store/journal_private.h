@@ -7,6 +7,8 @@
 #include "common/store/body.h"
 #include "common/store/checkpoint.h"
 
+#define JOURNAL_POINT_KEY SLICE("log")
+
 /* A checkpoint under way, or the last one. */
 struct journal_sync {
 	bool running;
@@ -41,6 +43,7 @@ struct journal {
 	int file;
 	struct journal_sync sync;
 	struct checkpoint durable; /* the last one that was written */
+	int64_t durable_ms; /* monotonic time of that */
 	uint64_t log_bytes; /* appended since then */
 	uint64_t pages; /* of the index, estimated */
 	uint32_t commits;

@@ -146,6 +146,8 @@ void kv_put(struct kv_txn *, unsigned table, struct slice key, struct slice valu
 bool kv_delete(struct kv_txn *, unsigned table, struct slice key);
 /* The number of keys in a table. */
 uint64_t kv_count(struct kv_txn *, unsigned table);
+/* Bytes of the data file's pages that hold nothing: they are used again, the file never shrinks. */
+MUST_USE enum fault kv_free_bytes(struct kv_txn *, uint64_t *bytes);
 /* Counts up with every committed write transaction. */
 uint64_t kv_txn_number(const struct kv_txn *);
 

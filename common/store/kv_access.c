@@ -202,3 +202,30 @@ kv_cursor_delete(struct kv_cursor *cursor)
 	if (succeeded(cursor->txn, mdb_cursor_del(cursor->mdb, 0)))
 		record(cursor->txn, &(struct kv_change){cursor->table, true, key, SLICE("")});
 }
+
+/* LMDB keeps lists of free pages in its table 0: each is a count, then as many numbers. */
+enum fault
+kv_free_bytes(struct kv_txn *txn, uint64_t *bytes)
+{
+	MDB_cursor *cursor;
+	MDB_val key, list;
+	MDB_stat stat;
+	int rc = mdb_cursor_open(txn->mdb, 0, &cursor);
+
+	*bytes = 0;
+	if (rc != 0)
+		return kv_fault_of(txn->kv, rc);
+	uint64_t pages = 0;
+	while ((rc = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0) {
+		size_t count = 0;
+		if (list.mv_size >= sizeof(count))
+			memcpy(&count, list.mv_data, sizeof(count));
+		pages += count;
+	}
+	mdb_cursor_close(cursor);
+	if (rc == MDB_NOTFOUND)
+		rc = mdb_env_stat(txn->kv->env, &stat);
+	if (rc == 0)
+		*bytes = pages * stat.ms_psize;
+	return kv_fault_of(txn->kv, rc);
+}

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/base/secret.h"
 
 enum {
+	SWEEP_MS = 10000,
 	NAME_DEPTH_MAX = STORE_NAME_MAX / 2 + 1,
 	STRUCTURE_MAX = 16 * 1024 * 1024, /* bytes of one; far more than is ever made */
 };
@@ -135,11 +137,25 @@ reader_use_key(struct store_reader *r, struct seal_opener *key)
 	buffer_clear(&r->structure);
 }
 
+/* An open descriptor keeps the space of a segment that was removed. */
+static void
+files_sweep(struct store_reader *r)
+{
+	int64_t now_ms = clock_mono_ms(&clock_system);
+
+	if (now_ms - r->swept_ms < SWEEP_MS)
+		return;
+	r->swept_ms = now_ms;
+	segment_files_sweep(r->files);
+}
+
 enum fault
 reader_begin(struct store_reader *r)
 {
 	enum fault fault = reader_files_ensure(r);
 
+	if (fault == FAULT_OK)
+		files_sweep(r);
 	return fault != FAULT_OK ? fault : kv_begin_read(r->kv, &r->txn);
 }
 

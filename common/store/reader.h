@@ -114,9 +114,11 @@ MUST_USE enum fault reader_structure(
 
 /*
  * What the client sees as the message: the prefix and the body.  reader_content() needs the
- * transaction; reading does not, and is right until the message's undelete time is over.
+ * transaction; reading does not, and is right until the message's undelete time is over.  A body
+ * that has moved meanwhile is found again.
  */
 struct store_content {
+	uint64_t body_id;
 	struct body_handle body;
 	uint32_t prefix_len;
 	char prefix[STORE_PREFIX_MAX];
@@ -128,8 +130,10 @@ store_content_size(const struct store_content *c)
 {
 	return c->prefix_len + c->body.plain_len;
 }
-/* Exactly span.len bytes from offset, or FAULT_DAMAGED, FAULT_IO, FAULT_SEALED.  Needs no
- * transaction. */
+/*
+ * Exactly span.len bytes from offset, or FAULT_NOT_FOUND, FAULT_DAMAGED, FAULT_IO, FAULT_SEALED.
+ * Within a transaction or without.
+ */
 MUST_USE enum fault reader_read(
 	struct store_reader *, const struct store_content *, uint64_t offset, struct body_span);
 

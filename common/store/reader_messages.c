@@ -136,6 +136,7 @@ reader_content(
 		return fault == FAULT_NOT_FOUND ? FAULT_DAMAGED : fault;
 	if (body.plain_len != message->size - message->prefix_len)
 		return FAULT_DAMAGED;
+	content->body_id = message->body_id;
 	content->body = index_body_handle(&body);
 	/* Without a prefix there is nothing more to look up. */
 	if (message->prefix_len == 0)
@@ -150,10 +151,31 @@ reader_content(
 	return FAULT_OK;
 }
 
+/* True when the body now lies elsewhere: its segment was emptied since content was looked up. */
+static bool
+body_moved(struct store_reader *r, const struct store_content *content, struct body_handle *now)
+{
+	struct index_body body;
+	bool is_apart = r->txn.mdb == NULL;
+
+	if (is_apart && reader_begin(r) != FAULT_OK)
+		return false;
+	enum fault fault = index_body_load(&r->txn, content->body_id, &body);
+	if (is_apart)
+		reader_end(r);
+	if (fault != FAULT_OK)
+		return false;
+	*now = index_body_handle(&body);
+	return now->plain_len == content->body.plain_len &&
+		(now->segment != content->body.segment || now->offset != content->body.offset);
+}
+
 enum fault
 reader_read(struct store_reader *r, const struct store_content *content, uint64_t offset,
 	struct body_span span)
 {
+	struct body_handle moved;
+
 	if (offset < content->prefix_len) {
 		size_t len = content->prefix_len - (size_t)offset;
 		if (len > span.len)
@@ -166,7 +188,11 @@ reader_read(struct store_reader *r, const struct store_content *content, uint64_
 		return FAULT_OK;
 	if (r->bodies == NULL)
 		return FAULT_NOT_FOUND;
-	return body_read(r->bodies, &content->body, offset - content->prefix_len, span);
+	offset -= content->prefix_len;
+	enum fault fault = body_read(r->bodies, &content->body, offset, span);
+	if ((fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED) && body_moved(r, content, &moved))
+		fault = body_read(r->bodies, &moved, offset, span);
+	return fault;
 }
 
 enum fault

@@ -14,6 +14,7 @@ struct store_reader {
 	struct kv_txn txn;
 	struct segment_files *files;
 	struct body_reader *bodies;
+	int64_t swept_ms; /* when files that were removed were last closed */
 	struct seal_opener *key; /* borrowed; NULL: none */
 	struct buffer structure; /* the sealed one that was opened last */
 };

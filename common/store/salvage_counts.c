@@ -287,12 +287,8 @@ email_count(struct salvage *s, uint64_t id, size_t *sorted)
 	struct index_email email;
 	uint32_t count = id_list_take(&s->message_emails, sorted, id);
 
-	bool is_whole = index_email_load(txn, id, &email) == FAULT_OK;
-	bool is_lost = count == 0 && !id_list_has(&s->expunged, id);
-	/* Its messages were copies, or moved, in commits that are lost. */
-	if (is_whole && is_lost && salvage_email_file(s, id, &email) == FAULT_OK)
-		return id_list_add(&s->email_bodies, email.body_id);
-	if (!is_whole || is_lost) {
+	if (index_email_load(txn, id, &email) != FAULT_OK ||
+		(count == 0 && !id_list_has(&s->expunged, id))) {
 		(void)kv_delete(txn, INDEX_EMAILS, index_key_slice(&key));
 		return txn->fault;
 	}

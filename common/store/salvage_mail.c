@@ -258,31 +258,6 @@ message_file(struct salvage *s, const struct segment_record *r, uint64_t body_id
 	return w->txn.fault;
 }
 
-enum fault
-salvage_email_file(struct salvage *s, uint64_t id, const struct index_email *email)
-{
-	struct segment_record r;
-	struct index_body body;
-	char prefix[STORE_PREFIX_MAX];
-	enum fault fault = index_body_load(&s->writer->txn, email->body_id, &body);
-
-	if (fault == FAULT_OK)
-		fault = segment_files_header(s->files, &body.place, &r);
-	if (fault != FAULT_OK)
-		return fault;
-	/* The record is of the body's first email; the UID there is no longer this one's. */
-	if (r.email_id != id || r.account != email->account)
-		r.mailbox = STORE_INBOX;
-	if (r.email_id != id)
-		r.thread_id = 0;
-	r.email_id = id;
-	r.account = email->account;
-	r.uid = 0;
-	memcpy(prefix, email->prefix.data, email->prefix.len);
-	r.prefix = slice_make(prefix, email->prefix.len);
-	return message_file(s, &r, email->body_id, &body);
-}
-
 static enum fault
 mail_file(struct salvage *s, const struct segment_place *place, const struct segment_record *r)
 {

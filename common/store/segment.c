@@ -32,6 +32,7 @@ struct segments {
 	bool cannot_allocate; /* this file system takes no blocks ahead */
 	bool file_dirty; /* appended since the last sync */
 	bool dir_dirty; /* a file was made since the last sync */
+	bool must_turn; /* the next record begins a new file */
 	enum fault broken; /* a sync failed: until a cut nothing here can be made durable */
 	uint8_t header_checksum[SEGMENT_CHECKSUM_SIZE]; /* of the last record */
 };
@@ -353,6 +354,7 @@ roll_over(struct segments *s)
 	s->tail = (struct segment_tail){.segment = s->tail.segment + 1};
 	s->allocated = s->zeroed = s->synced = 0;
 	s->dir_dirty = true;
+	s->must_turn = false;
 	return head_write(s);
 }
 
@@ -369,7 +371,8 @@ tail_ensure(struct segments *s, bool is_mail)
 	if (s->broken != FAULT_OK)
 		return s->broken;
 	/* Changes of the index ask for a new file only when this one has grown far too long. */
-	if (s->tail.segment == 0 || s->tail.length >= (is_mail ? 1u : 2u) * s->size_max)
+	if (s->tail.segment == 0 || s->must_turn ||
+		s->tail.length >= (is_mail ? 1u : 2u) * s->size_max)
 		return fault_of_host(roll_over(s));
 	if (s->file < 0)
 		return fault_of_host(file_open(s, s->tail.segment, 0));
@@ -455,6 +458,12 @@ segments_sync(struct segments *s)
 	if (s->file >= 0)
 		write_ahead(s);
 	return FAULT_OK;
+}
+
+void
+segments_turn(struct segments *s)
+{
+	s->must_turn = s->tail.segment != 0 && s->tail.length > SEGMENT_HEAD_SIZE;
 }
 
 struct segment_tail

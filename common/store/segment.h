@@ -117,6 +117,8 @@ struct segment_tail segments_tail(const struct segments *);
 MUST_USE enum fault segments_cut(struct segments *, struct segment_tail);
 /* Gives the space behind a record's header back to the file system, where it can. */
 MUST_USE enum fault segments_punch(struct segments *, const struct segment_place *);
+/* The next record begins a new file, if this one has any. */
+void segments_turn(struct segments *);
 /* Removes a segment before the tail's. */
 MUST_USE enum fault segments_remove(struct segments *, uint32_t segment);
 
@@ -136,6 +138,10 @@ MUST_USE enum fault segment_files_read(
  */
 MUST_USE enum fault segment_files_header(
 	struct segment_files *, struct segment_place *, struct segment_record *);
+/* Closes the file of a segment that was removed: an open one keeps its space. */
+void segment_files_forget(struct segment_files *, uint32_t segment);
+/* The same for all that were removed, by whomever. */
+void segment_files_sweep(struct segment_files *);
 /* The length of a segment file. */
 MUST_USE enum fault segment_files_size(struct segment_files *, uint32_t segment, uint64_t *size);
 /* Offset of the stored body in the file, for a record at place. */

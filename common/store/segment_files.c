@@ -221,3 +221,29 @@ segment_files_size(struct segment_files *f, uint32_t segment, uint64_t *size)
 	*size = (uint64_t)status.st_size;
 	return FAULT_OK;
 }
+
+static void
+slot_close(struct open_file *slot)
+{
+	close(slot->file);
+	*slot = (struct open_file){0};
+}
+
+void
+segment_files_forget(struct segment_files *f, uint32_t segment)
+{
+	for (unsigned i = 0; i < f->most && segment != 0; i++)
+		if (f->files[i].segment == segment)
+			slot_close(&f->files[i]);
+}
+
+void
+segment_files_sweep(struct segment_files *f)
+{
+	struct stat status;
+
+	for (unsigned i = 0; i < f->most; i++)
+		if (f->files[i].segment != 0 && fstat(f->files[i].file, &status) == 0 &&
+			status.st_nlink == 0)
+			slot_close(&f->files[i]);
+}

@@ -16,6 +16,7 @@
 enum {
 	FINDING_TEXT_SIZE = 200,
 	SLICE_BODIES = 64,
+	MOVES_MAX = 3, /* of one body while it is looked at */
 	SLICE_BYTES = 4 * 1024 * 1024,
 };
 
@@ -69,32 +70,16 @@ emails_collect(struct store_verify *v)
 	return fault;
 }
 
-/* Compares the live bytes of one segment's records with what the table says. */
-static void
-segment_compare(struct store_verify *v, uint32_t number, const struct index_segment *counted)
-{
-	struct index_segment stored = {0};
-	enum fault fault = index_segment_load(&v->reader->txn, number, &stored);
-
-	if (fault != FAULT_OK && (fault != FAULT_NOT_FOUND || counted->live_records > 0)) {
-		verify_found(v, 0, 0, "segment %u has no record in the index", number);
-		return;
-	}
-	COMPARE(v, 0, "live records of a segment", stored.live_records, counted->live_records);
-	COMPARE(v, 0, "live bytes of a segment", stored.live_bytes, counted->live_bytes);
-}
-
-/* Bodies are numbered in the order in which they were appended: segments come one by one. */
-static void
+static enum fault
 bodies_compare(struct store_verify *v)
 {
-	struct index_segment counted = {0};
+	struct segment_counts counts = {0};
+	enum fault fault = FAULT_OK;
 	struct kv_cursor cursor;
-	uint32_t segment = 0;
 	size_t at = 0;
 
 	kv_cursor_open(&v->reader->txn, INDEX_BODIES, &cursor);
-	for (bool more = kv_first(&cursor); more; more = kv_next(&cursor)) {
+	for (bool more = kv_first(&cursor); more && fault == FAULT_OK; more = kv_next(&cursor)) {
 		struct index_body body;
 		if (cursor.key.len != 8 || index_body_decode(cursor.value, &body) != FAULT_OK) {
 			verify_found(v, 0, 0, "there are damaged body records");
@@ -102,18 +87,13 @@ bodies_compare(struct store_verify *v)
 		}
 		uint32_t count = id_list_take(&v->ids, &at, get_u64(cursor.key.data));
 		COMPARE(v, 0, "references of a body", body.references, count);
-		if (body.place.segment != segment) {
-			if (segment != 0)
-				segment_compare(v, segment, &counted);
-			segment = body.place.segment;
-			counted = (struct index_segment){0};
-		}
-		counted.live_records++;
-		counted.live_bytes += body.place.length;
+		fault = segment_counts_add(&counts, &body);
 	}
-	if (segment != 0)
-		segment_compare(v, segment, &counted);
 	kv_cursor_close(&cursor);
+	if (fault == FAULT_OK)
+		verify_segments_compare(v, &counts);
+	segment_counts_clear(&counts);
+	return fault;
 }
 
 static enum fault
@@ -126,8 +106,7 @@ step_references(struct store_verify *v)
 	if (fault != FAULT_OK)
 		return fault;
 	id_list_sort(&v->ids);
-	bodies_compare(v);
-	return FAULT_OK;
+	return bodies_compare(v);
 }
 
 /* The structure in the index is the one in the segment, and that is whole. */
@@ -182,15 +161,30 @@ body_check(struct store_verify *v, uint64_t id, const struct index_body *body)
 	return body_verify(v->reader->bodies, &handle, record.checksum);
 }
 
-/* A body that was purged and punched while we read it is no finding. */
-static bool
-is_still_there(struct store_verify *v, uint64_t id)
+/* Looks a body up anew, as of now: it may have been purged or moved while we read it. */
+static enum fault
+body_reload(struct store_verify *v, uint64_t id, struct index_body *body)
 {
-	struct index_body body;
-
 	reader_end(v->reader);
-	return reader_begin(v->reader) == FAULT_OK &&
-		index_body_load(&v->reader->txn, id, &body) == FAULT_OK;
+	enum fault fault = reader_begin(v->reader);
+	return fault != FAULT_OK ? fault : index_body_load(&v->reader->txn, id, body);
+}
+
+/* Only what is wrong with it where it lies now is a fault. */
+static enum fault
+body_check_now(struct store_verify *v, uint64_t id, struct index_body *body)
+{
+	for (unsigned tries = 0;; tries++) {
+		struct segment_place read = body->place;
+		enum fault fault = body_check(v, id, body);
+		if (fault == FAULT_OK || fault == FAULT_NOMEM || fault == FAULT_BUSY)
+			return fault;
+		if (body_reload(v, id, body) != FAULT_OK)
+			return FAULT_OK;
+		if (tries == MOVES_MAX ||
+			(read.segment == body->place.segment && read.offset == body->place.offset))
+			return fault;
+	}
 }
 
 /* Those of one account; one that is missing was reported with its message. */
@@ -242,10 +236,10 @@ step_bodies(struct store_verify *v)
 		v->next = id + 1;
 		if (body.references == 0)
 			continue;
-		enum fault fault = body_check(v, id, &body);
+		enum fault fault = body_check_now(v, id, &body);
 		if (fault == FAULT_NOMEM || fault == FAULT_BUSY)
 			return fault;
-		if (fault != FAULT_OK && is_still_there(v, id))
+		if (fault != FAULT_OK)
 			verify_found(v, 0, 0, "body %llu in segment %u at %llu: %s",
 				(unsigned long long)id, body.place.segment,
 				(unsigned long long)body.place.offset, fault_text(fault));

@@ -30,6 +30,17 @@ void verify_compare(
 #define COMPARE(v, mailbox, what, stored, counted)                                                 \
 	verify_compare((v), (mailbox), (what), (const uint64_t[2]){(stored), (counted)})
 
+/* verify_segments.c: what lives in each segment, counted body by body. */
+struct segment_counts {
+	struct segment_count *counts; /* ascending */
+	size_t count;
+	size_t last; /* the one that was counted in last */
+};
+MUST_USE enum fault segment_counts_add(struct segment_counts *, const struct index_body *);
+void segment_counts_clear(struct segment_counts *);
+/* With the records of all segments. */
+void verify_segments_compare(struct store_verify *, const struct segment_counts *);
+
 /* verify_accounts.c: the next account from v->next on, or the next stage. */
 MUST_USE enum fault verify_step_accounts(struct store_verify *);
 

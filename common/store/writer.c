@@ -20,6 +20,7 @@
 
 #include "common/base/directory.h"
 #include "common/base/log.h"
+#include "common/store/compact_private.h"
 #include "common/store/reader_private.h"
 #include "common/store/salvage_mark.h"
 
@@ -122,6 +123,9 @@ index_make(struct store_writer *w)
 	index_meta_save(&w->txn, INDEX_META_FORMAT, STORE_FORMAT);
 	index_meta_save(&w->txn, INDEX_META_STORE, entropy_u64(&entropy_system));
 	index_meta_save(&w->txn, INDEX_META_NEXT_ID, 1);
+	/* What a salvage finds without the log, the log has never said. */
+	if (!w->salvaging)
+		index_meta_save(&w->txn, INDEX_META_LOG_WHOLE, 1);
 }
 
 /* Makes a new index what it must be, and brings an older one up to date. */
@@ -213,6 +217,7 @@ writer_close(struct store_writer *w)
 	journal_close(w->journal);
 	if (w->lock >= 0)
 		close(w->lock);
+	compaction_free(w->compaction);
 	free(w->gathered);
 	free(w->events);
 	free(w->dir);

@@ -197,8 +197,8 @@ MUST_USE enum fault writer_undelete(
 
 /*
  * Between batches: one bounded slice of housekeeping (forgets old delivery ids, purges expunged
- * messages after the undelete time, trims change logs, punches, removes dead segments, frees dead
- * readers' slots), with a commit of its own.  *more: there is more to do now.
+ * messages after the undelete time, trims change logs, punches, frees dead readers' slots), with a
+ * commit of its own.  *more: there is more to do now.  Segments are removed by compact.h.
  */
 MUST_USE enum fault writer_housekeep(struct store_writer *, bool *more);
 

@@ -279,10 +279,8 @@ target_append(struct store_writer *w, struct appending *a, struct writer_target 
 }
 
 void
-writer_body_add(struct store_writer *w, uint64_t body_id, const struct index_body *body,
-	struct slice structure)
+writer_body_count(struct store_writer *w, const struct index_body *body)
 {
-	struct index_key key = index_key_id(body_id);
 	struct index_segment segment = {0};
 	enum fault fault = index_segment_load(&w->txn, body->place.segment, &segment);
 
@@ -292,7 +290,18 @@ writer_body_add(struct store_writer *w, uint64_t body_id, const struct index_bod
 	}
 	segment.live_bytes += body->place.length;
 	segment.live_records++;
+	segment.mail_bytes += body->place.length;
+	segment.plain_bytes += body->plain_len;
 	index_segment_save(&w->txn, body->place.segment, &segment);
+}
+
+void
+writer_body_add(struct store_writer *w, uint64_t body_id, const struct index_body *body,
+	struct slice structure)
+{
+	struct index_key key = index_key_id(body_id);
+
+	writer_body_count(w, body);
 	index_body_save(&w->txn, body_id, body);
 	/* The log need not have it twice. */
 	struct kv_change put = {INDEX_STRUCTURES, false, index_key_slice(&key), structure};

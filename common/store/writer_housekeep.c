@@ -18,22 +18,38 @@ enum {
 	REMOVED_ENTRIES_MAX = 20000,
 };
 
+static void
+count_down(uint64_t *count, uint64_t by)
+{
+	*count -= by < *count ? by : *count;
+}
+
+void
+writer_body_release(struct store_writer *w, const struct index_body *body, int64_t emptied_at)
+{
+	struct index_segment segment;
+
+	if (index_segment_load(&w->txn, body->place.segment, &segment) != FAULT_OK ||
+		segment.live_records == 0)
+		return;
+	segment.live_records--;
+	count_down(&segment.live_bytes, body->place.length);
+	count_down(&segment.plain_bytes, body->plain_len);
+	if (emptied_at != 0)
+		segment.emptied_at = emptied_at;
+	index_segment_save(&w->txn, body->place.segment, &segment);
+}
+
 /* The body's last email is gone. */
 static void
 body_purge(struct store_writer *w, uint64_t id, const struct index_body *body)
 {
 	struct index_key key = index_key_id(id), punch;
-	struct index_segment segment;
 	uint8_t length[8];
 
 	(void)kv_delete(&w->txn, INDEX_BODIES, index_key_slice(&key));
 	(void)kv_delete(&w->txn, INDEX_STRUCTURES, index_key_slice(&key));
-	if (index_segment_load(&w->txn, body->place.segment, &segment) == FAULT_OK &&
-		segment.live_records > 0) {
-		segment.live_records--;
-		segment.live_bytes -= body->place.length;
-		index_segment_save(&w->txn, body->place.segment, &segment);
-	}
+	writer_body_release(w, body, 0);
 	punch.len = 0;
 	index_key_u32(&punch, body->place.segment);
 	index_key_u64(&punch, body->place.offset);
@@ -89,31 +105,6 @@ punches_do(struct store_writer *w, bool *more)
 	kv_cursor_close(&cursor);
 	*more |= found && !w->must_settle;
 	return w->must_settle ? FAULT_OK : fault;
-}
-
-/* Removes the files of segments in which nothing lives; never the one that is written to. */
-static enum fault
-segments_clear(struct store_writer *w)
-{
-	uint32_t tail = journal_point(w->journal)->tail.segment;
-	enum fault fault = FAULT_OK;
-	struct kv_cursor cursor;
-
-	kv_cursor_open(&w->txn, INDEX_SEGMENTS, &cursor);
-	for (bool found = kv_first(&cursor); found && fault == FAULT_OK; found = kv_next(&cursor)) {
-		struct index_segment segment;
-		if (cursor.key.len != 4 ||
-			index_segment_decode(cursor.value, &segment) != FAULT_OK ||
-			segment.live_records > 0 || get_u32(cursor.key.data) >= tail)
-			continue;
-		fault = journal_remove(w->journal, get_u32(cursor.key.data));
-		if (fault == FAULT_OK)
-			kv_cursor_delete(&cursor);
-		if (fault == FAULT_BUSY)
-			fault = FAULT_OK; /* not before the next checkpoint */
-	}
-	kv_cursor_close(&cursor);
-	return fault;
 }
 
 static bool
@@ -174,8 +165,6 @@ writer_housekeep(struct store_writer *w, bool *more)
 		return fault;
 	/* First what an earlier commit has made dead, then what dies by this one. */
 	fault = punches_do(w, more);
-	if (fault == FAULT_OK)
-		fault = segments_clear(w);
 	if (fault != FAULT_OK) {
 		writer_abort(w);
 		return fault;

@@ -24,6 +24,7 @@ struct store_writer {
 	size_t event_count;
 	size_t event_size; /* allocated */
 	struct store_message *gathered; /* GATHER_MAX, made when first needed */
+	struct compaction *compaction; /* compact.c; made when first needed */
 };
 
 /* writer_open for salvage: an index is made, and all segments are taken as committed. */
@@ -108,6 +109,10 @@ void writer_message_add(
 /* Writes a body that has just been appended with its structure, and counts it in its segment. */
 void writer_body_add(
 	struct store_writer *, uint64_t body_id, const struct index_body *, struct slice structure);
+
+/* A body counts in its segment, or does no more; emptied_at: it was moved out then, or 0. */
+void writer_body_count(struct store_writer *, const struct index_body *);
+void writer_body_release(struct store_writer *, const struct index_body *, int64_t emptied_at);
 
 /* Makes a mailbox record below parent (0: the top); the caller saves the account. */
 struct writer_child {

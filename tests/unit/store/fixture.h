@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_STORE_FIXTURE_H
 #define TESTS_UNIT_STORE_FIXTURE_H
 
+#include "common/store/compact.h"
 #include "common/store/reader.h"
 #include "common/store/verify.h"
 #include "common/store/writer.h"
@@ -34,6 +35,11 @@ void fixture_begin(struct fixture *);
 void fixture_commit(struct fixture *);
 /* No finding by verify, bodies included. */
 void fixture_verify(struct fixture *);
+
+/* Compacts until nothing is left to do now; what it did. */
+struct compact_slice fixture_compact(struct fixture *, const struct compact_options *);
+/* The log alone, in whatever segments are there, tells what the carried tables hold. */
+void fixture_log_check(struct fixture *);
 
 /* Appends one message with this body in a batch of its own; returns its UID. */
 uint32_t fixture_append(struct fixture *, uint64_t account, uint32_t mailbox, struct slice body);

@@ -233,6 +233,7 @@ START_TEST(segments_roll_over_and_dead_ones_go)
 	for (int i = 0; i < 5 && more; i++)
 		ck_assert_ok(writer_housekeep(f.writer, &more));
 	ck_assert(!more);
+	(void)fixture_compact(&f, &(struct compact_options){100, 0, 1 << 20, 0});
 	char path[128];
 	ck_assert_int_lt(snprintf(path, sizeof(path), "%s/segments/00000001.seg", f.dir), 128);
 	ck_assert_int_ne(access(path, F_OK), 0);
