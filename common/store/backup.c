@@ -2,449 +2,357 @@
 /*
  * Hot backup.  The order makes it consistent: first the segments up to the committed tail, then a
  * snapshot of the index, then what the segments got in between.  So nothing that the snapshot
- * names can have been purged before its bytes were copied.  The index of the target is replaced
- * last, by a rename: until then an earlier backup stays whole.  Linked by mailctl.
+ * names can have been purged before its bytes were copied; what could have been in the last
+ * stretch is looked for.  The index of the target is replaced last, by a rename: until then an
+ * earlier backup stays whole.
  */
-#include "common/store/backup.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/directory.h"
-#include "common/store/index.h"
-#include "common/store/journal.h"
-#include "common/store/segment_format.h"
+#include "common/store/backup_private.h"
+#include "common/store/journal_walk.h"
+#include "common/store/reader.h"
 
-enum { PIECE = 1024 * 1024 };
+enum { TRIES = 5, FILES_OPEN = 4 };
 
 struct backup {
 	const char *from;
 	const char *to;
 	const struct backup_options *options;
-	char *piece;
-	int source; /* directories of segments */
-	int target;
-	uid_t uid; /* who owns the target, and so all in it */
-	gid_t gid;
-	struct segment_tail done; /* what target is known to have */
-	uint64_t bytes;
-};
-
-/* What an index says of its segments. */
-struct state {
-	uint64_t id; /* of the store */
-	struct segment_tail tail;
+	int lock;
+	struct backup_copy copy;
+	struct backup_state old; /* what the target had; store 0: nothing */
+	struct backup_state now; /* the snapshot */
 };
 
 static enum fault
-path_make(const char *dir, const char *name, char path[static PATH_MAX])
-{
-	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
-
-	return n < 0 || n >= PATH_MAX ? FAULT_TOO_LONG : FAULT_OK;
-}
-
-/* A restored store belongs to its writer and can be read by the group of its readers. */
-static enum fault
-file_own(const struct backup *b, int file, mode_t mode)
-{
-	if (geteuid() == 0 && fchown(file, b->uid, b->gid) < 0)
-		return fault_from_errno(errno);
-	return fchmod(file, mode) < 0 ? fault_from_errno(errno) : FAULT_OK;
-}
-
-static enum fault
-path_own(const struct backup *b, const char *path, mode_t mode)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (file < 0)
-		return fault_from_errno(errno);
-	enum fault fault = file_own(b, file, mode);
-	if (fault == FAULT_OK && fsync(file) < 0)
-		fault = fault_from_errno(errno);
-	close(file);
-	return fault;
-}
-
-static enum fault
-dir_make(const struct backup *b, const char *name)
+state_of(const char *dir, struct backup_state *state)
 {
 	char path[PATH_MAX];
-	enum fault fault = path_make(b->to, name, path);
+	enum fault fault = directory_path(dir, "index", path);
+
+	*state = (struct backup_state){0};
+	return fault != FAULT_OK ? fault : backup_state_load(path, state);
+}
+
+static enum fault
+lock_take(struct backup *b)
+{
+	char path[PATH_MAX];
+	enum fault fault = directory_path(b->to, "backup.lock", path);
 
 	if (fault != FAULT_OK)
 		return fault;
-	if (mkdir(path, 0700) < 0)
-		return errno == EEXIST ? FAULT_OK : fault_from_errno(errno);
-	return path_own(b, path, 0750);
+	b->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (b->lock < 0)
+		return fault_from_errno(errno);
+	if (flock(b->lock, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? FAULT_BUSY : fault_from_errno(errno);
+	return FAULT_OK;
 }
 
-static enum fault
-index_open(const char *store, struct kv **kv)
+static bool
+points_equal(const struct journal_point *a, const struct journal_point *b)
 {
-	struct kv_options options = {.tables = index_tables, .readonly = true};
+	return a->sequence == b->sequence && a->tail.segment == b->tail.segment &&
+		a->tail.length == b->tail.length &&
+		memcmp(a->chain, b->chain, sizeof(a->chain)) == 0;
+}
+
+/* Whether the log of the source goes on from where the earlier backup ended. */
+static enum fault
+history_check(const char *from, const struct journal_point *old)
+{
+	struct segment_files *files = NULL;
+	struct journal_walk walk;
 	char path[PATH_MAX];
-	enum fault fault = path_make(store, "index", path);
+	uint64_t size;
+	enum fault fault = directory_path(from, "segments", path);
 
-	return fault != FAULT_OK ? fault : kv_open(path, &options, kv);
-}
-
-static enum fault
-state_read(struct kv *kv, struct state *state)
-{
-	struct kv_txn txn;
-	uint64_t format = 0;
-	struct journal_point point = {0};
-	enum fault fault = kv_begin_read(kv, &txn);
-
+	if (fault == FAULT_OK)
+		fault = segment_files_open(path, FILES_OPEN, &files);
 	if (fault != FAULT_OK)
 		return fault;
-	*state = (struct state){0};
-	fault = index_meta_load(&txn, INDEX_META_FORMAT, &format);
-	if (fault == FAULT_OK)
-		fault = index_meta_load(&txn, INDEX_META_STORE, &state->id);
-	if (fault == FAULT_OK)
-		fault = journal_point_load(&txn, INDEX_META, &point);
-	kv_abort(&txn);
-	if (fault == FAULT_OK && format != STORE_FORMAT)
-		fault = FAULT_UNSUPPORTED;
-	state->tail = point.tail;
-	return fault;
-}
-
-static enum fault
-state_of(const char *store, struct state *state)
-{
-	struct kv *kv = NULL;
-	enum fault fault = index_open(store, &kv);
-
-	if (fault == FAULT_OK)
-		fault = state_read(kv, state);
-	kv_close(kv);
-	return fault;
-}
-
-/* Segments without an index may be all that is left of somebody's mail. */
-static enum fault
-no_segments_check(const struct backup *b)
-{
-	static const struct segments_options options;
-	struct segments *segments;
-	struct segment_tail last;
-	char path[PATH_MAX];
-	enum fault fault = path_make(b->to, "segments", path);
-
-	if (fault == FAULT_OK)
-		fault = segments_open(path, &options, &segments);
-	if (fault != FAULT_OK)
-		return fault == FAULT_NOT_FOUND ? FAULT_OK : fault;
-	fault = segments_last(segments, &last);
-	segments_close(segments);
-	if (fault == FAULT_OK && last.segment != 0)
-		fault = FAULT_EXISTS;
+	struct body_reader *bodies = body_reader_new(files);
+	if (bodies == NULL)
+		fault = FAULT_NOMEM;
+	/* A segment without life was removed: then nothing can be compared. */
+	else if (segment_files_size(files, old->tail.segment, &size) == FAULT_OK) {
+		journal_walk_init(&walk, files, bodies, old);
+		fault = journal_walk_commit(&walk, NULL, NULL);
+		if (fault == FAULT_NOT_FOUND)
+			fault = FAULT_CONFLICT;
+	}
+	body_reader_free(bodies);
+	segment_files_close(files);
 	return fault;
 }
 
 /* Whether the target may be written: empty, or an earlier backup of this store. */
 static enum fault
-target_check(struct backup *b, const struct state *from)
+target_check(struct backup *b, const struct backup_state *from)
 {
-	struct state old;
+	struct backup_state old;
 	enum fault fault = state_of(b->to, &old);
 
 	if (fault == FAULT_NOT_FOUND)
-		return b->options->may_update ? FAULT_OK : no_segments_check(b);
+		return b->options->may_update ? FAULT_OK : backup_no_segments(b->to);
 	if (fault != FAULT_OK)
 		return fault;
 	if (!b->options->may_update)
 		return FAULT_EXISTS;
-	if (old.id != from->id || old.tail.segment > from->tail.segment ||
-		(old.tail.segment == from->tail.segment && old.tail.length > from->tail.length))
+	if (old.store != from->store || old.point.sequence > from->point.sequence)
 		return FAULT_CONFLICT;
-	b->done = old.tail;
-	return FAULT_OK;
-}
-
-static bool
-is_zero(const char *bytes, size_t len)
-{
-	return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
-}
-
-static enum fault
-write_all(int file, const char *bytes, size_t len, uint64_t offset)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(file, bytes, len, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fault_from_errno(n < 0 ? errno : EIO);
-		bytes += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return FAULT_OK;
-}
-
-/* Copies [at, end); pieces of nothing but zeros stay holes. */
-static enum fault
-range_copy(struct backup *b, int source, int target, uint64_t at, uint64_t end)
-{
-	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
-		ssize_t n = pread(source, b->piece, want, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? fault_from_errno(errno) : FAULT_DAMAGED;
-		if (!is_zero(b->piece, (size_t)n)) {
-			enum fault fault = write_all(target, b->piece, (size_t)n, at);
-			if (fault != FAULT_OK)
-				return fault;
-		}
-		at += (uint64_t)n;
-		b->bytes += (uint64_t)n;
-		if (b->options->progress != NULL)
-			b->options->progress(b->options->arg, b->bytes);
-	}
-	return FAULT_OK;
-}
-
-/* The bytes of a segment that the target is known to have, durably. */
-static uint64_t
-done_length(const struct backup *b, uint32_t segment, uint64_t size)
-{
-	if (segment > b->done.segment)
-		return 0;
-	return segment == b->done.segment && b->done.length < size ? b->done.length : size;
-}
-
-/* Makes target the first length bytes of source. */
-static enum fault
-file_extend(struct backup *b, int source, int target, const struct segment_tail *end)
-{
-	struct stat status;
-
-	if (fstat(target, &status) < 0)
-		return fault_from_errno(errno);
-	uint64_t have = done_length(b, end->segment, (uint64_t)status.st_size);
-	if (have == end->length)
-		return FAULT_OK;
-	enum fault fault = range_copy(b, source, target, have, end->length);
-	if (fault == FAULT_OK && (ftruncate(target, (off_t)end->length) < 0 || fsync(target) < 0))
-		fault = fault_from_errno(errno);
-	return fault;
-}
-
-static enum fault
-segment_copy(struct backup *b, uint32_t segment, const struct segment_tail *tail)
-{
-	char name[SEGMENT_NAME_SIZE];
-	struct stat status;
-	enum fault fault = FAULT_OK;
-	int source = openat(b->source, segment_name(segment, name), O_RDONLY | O_CLOEXEC);
-
-	/* Gone meanwhile: nothing lived in it. */
-	if (source < 0)
-		return errno == ENOENT ? FAULT_OK : fault_from_errno(errno);
-	int target = openat(b->target, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (target < 0 || fstat(source, &status) < 0)
-		fault = fault_from_errno(errno);
+	if (old.point.sequence == from->point.sequence)
+		fault = points_equal(&old.point, &from->point) ? FAULT_OK : FAULT_CONFLICT;
 	else
-		fault = file_own(b, target, 0640);
+		fault = history_check(b->from, &old.point);
+	b->old = old;
+	b->copy.done = old.point.tail;
+	return fault;
+}
+
+static int64_t
+now_seconds(const struct backup *b)
+{
+	const struct clock *clock = b->options->clock;
+
+	return clock_wall_ms(clock != NULL ? clock : &clock_system) / 1000;
+}
+
+/* A snapshot of the index in index.new, and the rest of what it names in the segments. */
+static enum fault
+snapshot_take(struct backup *b, const char *index)
+{
+	char from[PATH_MAX];
+	enum fault fault = directory_path(b->from, "index", from);
+
 	if (fault == FAULT_OK)
-		fault = file_extend(b, source, target,
-			&(struct segment_tail){segment,
-				segment == tail->segment ? tail->length
-							 : (uint64_t)status.st_size});
-	if (target >= 0)
-		close(target);
-	close(source);
+		fault = backup_index_copy(from, index, &b->copy.owner);
+	if (fault == FAULT_OK)
+		fault = backup_state_load(index, &b->now);
+	/* A commit of this second may be in it or not: the second counts as over then. */
+	b->now.taken_at = now_seconds(b);
+	if (fault == FAULT_OK)
+		fault = backup_segments_copy(&b->copy, &b->now.point.tail);
 	return fault;
 }
 
-/* A full segment has its final length only once its writer has given back what it took ahead. */
 static enum fault
-segments_copy(struct backup *b, const struct segment_tail *tail)
+snapshot_check(struct backup *b, const char *index, const struct backup_range *range)
 {
-	enum fault fault = FAULT_OK;
-	int copy = openat(b->source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
-
-	if (list == NULL) {
-		fault = fault_from_errno(errno);
-		if (copy >= 0)
-			close(copy);
-		return fault;
-	}
-	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) &&
-			segment <= tail->segment)
-			fault = segment_copy(b, segment, tail);
-	}
-	closedir(list);
-	if (fault == FAULT_OK && fsync(b->target) < 0)
-		fault = fault_from_errno(errno);
-	return fault;
-}
-
-/* Removes segments of the target that the source has no more. */
-static enum fault
-segments_drop(struct backup *b)
-{
-	enum fault fault = FAULT_OK;
-	int copy = openat(b->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
-
-	if (list == NULL) {
-		fault = fault_from_errno(errno);
-		if (copy >= 0)
-			close(copy);
-		return fault;
-	}
-	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) &&
-			faccessat(b->source, entry->d_name, F_OK, 0) < 0 && errno == ENOENT &&
-			unlinkat(b->target, entry->d_name, 0) < 0)
-			fault = fault_from_errno(errno);
-	}
-	closedir(list);
-	return fault;
-}
-
-/* Writes a snapshot of the index to index.new, and says what it is a snapshot of. */
-static enum fault
-index_snapshot(struct backup *b, struct state *state)
-{
-	char dir[PATH_MAX], file[PATH_MAX];
+	struct kv_txn txn;
 	struct kv *kv = NULL;
-	enum fault fault = dir_make(b, "index.new");
+	enum fault fault = backup_index_open(index, true, &kv);
 
 	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index.new", dir);
-	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index.new/data.mdb", file);
-	/* Of a backup that was broken off. */
-	if (fault == FAULT_OK && unlink(file) < 0 && errno != ENOENT)
-		fault = fault_from_errno(errno);
-	if (fault == FAULT_OK)
-		fault = index_open(b->from, &kv);
-	if (fault == FAULT_OK)
-		fault = kv_copy(kv, dir);
-	kv_close(kv);
-	kv = NULL;
-	if (fault == FAULT_OK)
-		fault = path_own(b, file, 0640);
-	struct kv_options options = {.tables = index_tables, .readonly = true};
-	if (fault == FAULT_OK)
-		fault = kv_open(dir, &options, &kv);
-	if (fault == FAULT_OK)
-		fault = state_read(kv, state);
+		fault = kv_begin_read(kv, &txn);
+	if (fault == FAULT_OK) {
+		fault = backup_check(b->to, &txn, range);
+		kv_abort(&txn);
+	}
 	kv_close(kv);
 	return fault;
 }
 
-/* From here on the new backup is the backup. */
 static enum fault
-index_replace(struct backup *b)
+index_make(struct backup *b, const struct journal_point *since)
 {
-	char from[PATH_MAX], to[PATH_MAX], lock[PATH_MAX], dir[PATH_MAX];
-	enum fault fault = dir_make(b, "index");
+	struct backup_range range = {.until = *since};
+	char index[PATH_MAX];
+	enum fault fault = directory_path(b->to, "index.new", index);
 
 	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index.new/data.mdb", from);
+		fault = FAULT_BUSY;
+	for (int tries = 1; fault == FAULT_BUSY && tries <= TRIES; tries++) {
+		range.since = range.until;
+		range.is_last_try = tries == TRIES;
+		fault = snapshot_take(b, index);
+		range.until = b->now.point;
+		if (fault == FAULT_OK)
+			fault = snapshot_check(b, index, &range);
+	}
+	struct backup_mark mark = {b->now.taken_at, &b->copy.seen};
+	return fault == FAULT_OK ? backup_index_mark(index, &mark) : fault;
+}
+
+/* Accounts, passwords and aliases: for the eyes of the owner alone. */
+static enum fault
+directory_copy(struct backup *b)
+{
+	char to[PATH_MAX];
+
+	if (b->options->directory == NULL)
+		return FAULT_OK;
+	enum fault fault = directory_path(b->to, "directory.new", to);
+	return fault != FAULT_OK ? fault
+				 : backup_index_copy(b->options->directory, to, &b->copy.owner);
+}
+
+/* Moves name.new/data.mdb to name/data.mdb, durably. */
+static enum fault
+data_replace(struct backup *b, const char *name, mode_t dir_mode, mode_t mode)
+{
+	char new_dir[PATH_MAX], dir[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+	char unfinished[32];
+	enum fault fault = backup_dir_make(b->to, name, &b->copy.owner, dir_mode);
+
+	(void)snprintf(unfinished, sizeof(unfinished), "%s.new", name);
 	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index/data.mdb", to);
+		fault = directory_path(b->to, unfinished, new_dir);
+	if (fault == FAULT_OK)
+		fault = directory_path(new_dir, "data.mdb", from);
+	if (fault == FAULT_OK)
+		fault = directory_path(b->to, name, dir);
+	if (fault == FAULT_OK)
+		fault = directory_path(dir, "data.mdb", to);
+	if (fault == FAULT_OK)
+		fault = backup_path_own(from, &b->copy.owner, mode);
 	if (fault == FAULT_OK && rename(from, to) < 0)
 		fault = fault_from_errno(errno);
-	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index", dir);
 	if (fault == FAULT_OK)
 		fault = directory_sync(dir);
 	if (fault == FAULT_OK)
 		fault = directory_sync(b->to);
-	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index.new/lock.mdb", lock);
-	if (fault == FAULT_OK)
-		fault = path_make(b->to, "index.new", dir);
-	/* Only tidying up: what is left of it does no harm. */
-	if (fault == FAULT_OK && unlink(lock) == 0)
-		(void)rmdir(dir);
-	return fault;
+	return fault == FAULT_OK ? directory_remove(new_dir) : fault;
 }
 
 static enum fault
-directories_open(struct backup *b)
+publish(struct backup *b)
 {
-	char from[PATH_MAX], to[PATH_MAX];
-	enum fault fault = dir_make(b, "segments");
+	enum fault fault = FAULT_OK;
 
+	if (b->old.store != 0 && b->old.taken_at != 0 && b->old.taken_at != b->now.taken_at)
+		fault = backup_snapshot_keep(b->to, &b->old, &b->copy.owner);
+	if (fault == FAULT_OK && b->options->directory != NULL)
+		fault = data_replace(b, "directory", 0700, 0600);
+	/* From here on the new backup is the backup. */
 	if (fault == FAULT_OK)
-		fault = path_make(b->from, "segments", from);
-	if (fault == FAULT_OK)
-		fault = path_make(b->to, "segments", to);
-	if (fault != FAULT_OK)
-		return fault;
-	b->source = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (b->source >= 0)
-		b->target = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return b->target < 0 ? fault_from_errno(errno) : FAULT_OK;
+		fault = data_replace(b, "index", 0750, 0640);
+	return fault;
 }
 
 static enum fault
 backup_run(struct backup *b)
 {
-	struct state first, snapshot;
-	struct stat status;
+	struct backup_state first;
 	enum fault fault = state_of(b->from, &first);
 
-	if (fault != FAULT_OK)
-		return fault;
-	if (stat(b->to, &status) < 0)
-		return fault_from_errno(errno);
-	b->uid = status.st_uid;
-	b->gid = status.st_gid;
-	fault = target_check(b, &first);
 	if (fault == FAULT_OK)
-		fault = directories_open(b);
+		fault = backup_owner_of(b->to, &b->copy.owner);
 	if (fault == FAULT_OK)
-		fault = segments_copy(b, &first.tail);
+		fault = lock_take(b);
 	if (fault == FAULT_OK)
-		b->done = first.tail;
+		fault = target_check(b, &first);
 	if (fault == FAULT_OK)
-		fault = index_snapshot(b, &snapshot);
+		fault = backup_copy_open(&b->copy, b->from, b->to);
 	if (fault == FAULT_OK)
-		fault = segments_copy(b, &snapshot.tail);
+		fault = backup_segments_copy(&b->copy, &first.point.tail);
 	if (fault == FAULT_OK)
-		fault = index_replace(b);
-	return fault != FAULT_OK ? fault : segments_drop(b);
+		fault = index_make(b, &first.point);
+	if (fault == FAULT_OK)
+		fault = directory_copy(b);
+	if (fault == FAULT_OK)
+		fault = publish(b);
+	return fault != FAULT_OK ? fault
+				 : backup_snapshots_expire(b->to, b->options, b->now.taken_at);
 }
 
 enum fault
 store_backup(
 	const char *from, const char *to, const struct backup_options *options, uint64_t *bytes)
 {
-	struct backup b = {.from = from, .to = to, .options = options, .source = -1, .target = -1};
-	enum fault fault = FAULT_NOMEM;
+	struct backup b = {.from = from,
+		.to = to,
+		.options = options,
+		.lock = -1,
+		.copy = {.source = -1,
+			.target = -1,
+			.progress = options->progress,
+			.arg = options->arg}};
+	enum fault fault = backup_run(&b);
 
-	b.piece = malloc(PIECE);
-	if (b.piece != NULL)
-		fault = backup_run(&b);
-	if (b.source >= 0)
-		close(b.source);
-	if (b.target >= 0)
-		close(b.target);
-	free(b.piece);
-	*bytes = b.bytes;
+	backup_copy_close(&b.copy);
+	if (b.lock >= 0)
+		close(b.lock);
+	*bytes = b.copy.bytes;
 	return fault;
+}
+
+static enum fault
+totals_add(void *arg, const struct store_account *account)
+{
+	struct backup_snapshot *s = arg;
+
+	s->accounts++;
+	s->messages += account->messages;
+	s->bytes += account->used_bytes;
+	return FAULT_OK;
+}
+
+/* What one index says; the reader wants it in a directory named "index". */
+static enum fault
+snapshot_describe(const char *index, struct backup_snapshot *s)
+{
+	struct backup_state state;
+	struct kv_txn txn;
+	struct kv_cursor cursor;
+	struct kv *kv = NULL;
+	enum fault fault = backup_state_load(index, &state);
+
+	if (fault == FAULT_OK)
+		fault = backup_index_open(index, true, &kv);
+	if (fault == FAULT_OK)
+		fault = kv_begin_read(kv, &txn);
+	if (fault == FAULT_OK) {
+		*s = (struct backup_snapshot){
+			.taken_at = state.taken_at, .commits = state.point.sequence};
+		kv_cursor_open(&txn, INDEX_ACCOUNTS, &cursor);
+		for (bool more = kv_first(&cursor); more; more = kv_next(&cursor)) {
+			struct store_account account;
+			if (index_account_decode(cursor.key, cursor.value, &account) == FAULT_OK)
+				(void)totals_add(s, &account);
+		}
+		kv_cursor_close(&cursor);
+		fault = txn.fault;
+		kv_abort(&txn);
+	}
+	kv_close(kv);
+	return fault;
+}
+
+enum fault
+store_backup_list(const char *dir, struct backup_snapshot **snapshots, size_t *count)
+{
+	struct backup_times times;
+	char path[PATH_MAX];
+	enum fault fault = backup_times_list(dir, &times);
+
+	*snapshots = NULL;
+	*count = 0;
+	if (fault == FAULT_OK)
+		fault = directory_path(dir, "index", path);
+	if (fault != FAULT_OK)
+		return fault;
+	struct backup_snapshot *list = calloc(times.count + 1, sizeof(*list));
+	if (list == NULL)
+		return FAULT_NOMEM;
+	fault = snapshot_describe(path, &list[times.count]);
+	for (size_t i = 0; fault == FAULT_OK && i < times.count; i++) {
+		fault = backup_snapshot_path(dir, times.at[i], path);
+		if (fault == FAULT_OK)
+			fault = snapshot_describe(path, &list[times.count - 1 - i]);
+	}
+	if (fault != FAULT_OK) {
+		free(list);
+		return fault;
+	}
+	*snapshots = list;
+	*count = times.count + 1;
+	return FAULT_OK;
 }

@@ -143,7 +143,9 @@ format_ensure(struct store_writer *w)
 		return journal_commit(w->journal, &w->txn);
 	}
 	journal_abort(w->journal, &w->txn);
-	return fault != FAULT_OK ? fault : writer_upgrade(w);
+	if (fault == FAULT_OK)
+		fault = writer_upgrade(w);
+	return fault == FAULT_OK ? writer_restored(w) : fault;
 }
 
 static void

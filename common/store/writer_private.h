@@ -33,6 +33,8 @@ MUST_USE enum fault writer_open_salvage(
 
 /* upgrade.c: brings records of an older format up to date, some thousand a commit. */
 MUST_USE enum fault writer_upgrade(struct store_writer *);
+/* writer_restored.c: of a store that comes from a backup, all counters jump ahead. */
+MUST_USE enum fault writer_restored(struct store_writer *);
 
 /* The next modification sequence of an account. */
 static inline uint64_t
