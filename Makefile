@@ -30,6 +30,7 @@ FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(addprefix $(BUILD)/tests/replay-,$(FUZZ))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 TOOLS += $(patsubst tests/tools/%/main.c,$(BUILD)/tests/%,$(wildcard tests/tools/*/main.c))
+POWER := $(addprefix $(BUILD)/tests/,shim.so power_workload power_simulate)
 
 .PHONY: all help deps demo run check test asan fuzz cover bench bench-store install format lint clean
 .SECONDARY:
@@ -58,7 +59,7 @@ check:                          ## install what is missing, build, run every tes
 test: all tests                 ## the tests of one flavour, without looking for packages
 	tests/run $(BUILD)
 
-tests: $(UNIT) $(REPLAY) $(TOOLS)
+tests: $(UNIT) $(REPLAY) $(TOOLS) $(POWER)
 
 asan:                           ## all tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=$(BUILD)/asan OPT='-O1 -g' SANITIZE='$(ASAN)' test
@@ -142,6 +143,20 @@ $(BUILD)/tests/store_bench: $(call objects,tests/tools/store_bench) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/store_dump: $(addprefix $(BUILD)/obj/tests/,tools/store_dump.o unit/store/dump.o) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# tests/power: the store under kills, faults and power cuts.  The shim goes into other programs by
+# LD_PRELOAD, so it is never sanitized itself.
+$(BUILD)/tests/shim.so: $(wildcard tests/power/shim*.c) tests/power/shim.h tests/power/trace.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -g -fPIC -fvisibility=hidden -shared -o $@ $(filter %.c,$^)
+POWER_PLAY := $(patsubst %,$(BUILD)/obj/tests/%.o,power/play power/play_batch power/states unit/store/dump)
+$(BUILD)/tests/power_workload: $(BUILD)/obj/tests/power/workload.o $(POWER_PLAY) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+$(BUILD)/tests/power_simulate: $(patsubst %,$(BUILD)/obj/tests/power/%.o,simulate disk disk_names \
+		disk_sample) $(POWER_PLAY) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
