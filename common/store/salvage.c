@@ -196,7 +196,7 @@ path_own(const char *dir, const char *name, const struct stat *owner)
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return FAULT_TOO_LONG;
-	if (lchown(path, owner->st_uid, owner->st_gid) < 0)
+	if (lchown(path, owner->st_uid, owner->st_gid) < 0 && errno != ENOENT)
 		return fault_from_errno(errno);
 	return FAULT_OK;
 }
@@ -216,6 +216,8 @@ files_own(const char *dir, uint32_t first, uint32_t last)
 		return fault_from_errno(errno);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && fault == FAULT_OK; i++)
 		fault = path_own(dir, names[i], &owner);
+	if (fault == FAULT_OK)
+		fault = path_own(dir, "segments/00000000.seg", &owner);
 	for (uint32_t i = first; i <= last && fault == FAULT_OK; i++) {
 		char name[SEGMENT_NAME_SIZE], path[sizeof("segments/") + SEGMENT_NAME_SIZE];
 		(void)snprintf(path, sizeof(path), "segments/%s", segment_name(i, name));

@@ -287,8 +287,12 @@ email_count(struct salvage *s, uint64_t id, size_t *sorted)
 	struct index_email email;
 	uint32_t count = id_list_take(&s->message_emails, sorted, id);
 
-	if (index_email_load(txn, id, &email) != FAULT_OK ||
-		(count == 0 && !id_list_has(&s->expunged, id))) {
+	bool is_whole = index_email_load(txn, id, &email) == FAULT_OK;
+	bool is_lost = count == 0 && !id_list_has(&s->expunged, id);
+	/* Its messages were copies, or moved, in commits that are lost. */
+	if (is_whole && is_lost && salvage_email_file(s, id, &email) == FAULT_OK)
+		return id_list_add(&s->email_bodies, email.body_id);
+	if (!is_whole || is_lost) {
 		(void)kv_delete(txn, INDEX_EMAILS, index_key_slice(&key));
 		return txn->fault;
 	}
@@ -434,7 +438,7 @@ static void
 segment_mend(struct salvage *s, uint32_t number, const struct index_segment *counted)
 {
 	struct kv_txn *txn = &s->writer->txn;
-	struct index_segment stored;
+	struct index_segment stored = {.is_older = true};
 	uint64_t size;
 	enum fault fault = index_segment_load(txn, number, &stored);
 
@@ -443,10 +447,18 @@ segment_mend(struct salvage *s, uint32_t number, const struct index_segment *cou
 		index_key_u32(&key, number);
 		if (fault != FAULT_NOT_FOUND)
 			(void)kv_delete(txn, INDEX_SEGMENTS, index_key_slice(&key));
-	} else if (fault != FAULT_OK || stored.live_bytes != counted->live_bytes ||
-		stored.live_records != counted->live_records) {
-		index_segment_save(txn, number, counted);
+		return;
 	}
+	bool is_right = fault == FAULT_OK && stored.live_bytes == counted->live_bytes &&
+		stored.live_records == counted->live_records;
+	if (is_right && !(s->in_doubt && stored.is_carried))
+		return;
+	stored.live_bytes = counted->live_bytes;
+	stored.live_records = counted->live_records;
+	/* What was said again may be lost by now. */
+	if (s->in_doubt)
+		stored.is_carried = false;
+	index_segment_save(txn, number, &stored);
 }
 
 static enum fault

@@ -258,6 +258,31 @@ message_file(struct salvage *s, const struct segment_record *r, uint64_t body_id
 	return w->txn.fault;
 }
 
+enum fault
+salvage_email_file(struct salvage *s, uint64_t id, const struct index_email *email)
+{
+	struct segment_record r;
+	struct index_body body;
+	char prefix[STORE_PREFIX_MAX];
+	enum fault fault = index_body_load(&s->writer->txn, email->body_id, &body);
+
+	if (fault == FAULT_OK)
+		fault = segment_files_header(s->files, &body.place, &r);
+	if (fault != FAULT_OK)
+		return fault;
+	/* The record is of the body's first email; the UID there is no longer this one's. */
+	if (r.email_id != id || r.account != email->account)
+		r.mailbox = STORE_INBOX;
+	if (r.email_id != id)
+		r.thread_id = 0;
+	r.email_id = id;
+	r.account = email->account;
+	r.uid = 0;
+	memcpy(prefix, email->prefix.data, email->prefix.len);
+	r.prefix = slice_make(prefix, email->prefix.len);
+	return message_file(s, &r, email->body_id, &body);
+}
+
 static enum fault
 mail_file(struct salvage *s, const struct segment_place *place, const struct segment_record *r)
 {
@@ -384,15 +409,19 @@ copies_find(struct salvage *s)
 	struct log_scan scan;
 	enum log_found found = LOG_MORE;
 	enum fault fault = FAULT_OK;
-	bool suspect = false;
+	bool no_key = false, suspect = false;
 
 	s->candidates.count = 0;
 	log_scan_init(&scan, s->files, s->log.scan.end);
 	while (fault == FAULT_OK && found != LOG_END) {
 		fault = log_scan_next(&scan, &found);
-		/* What a search has found may be part of somebody's mail. */
-		if (found == LOG_DAMAGE || found == LOG_ENTERED)
-			suspect = found == LOG_DAMAGE;
+		/* In format 1 what a search has found may be part of somebody's mail. */
+		if (found == LOG_ENTERED)
+			no_key = suspect = false;
+		else if (found == LOG_RECORD && scan.place.offset == 0)
+			no_key = scan.record.kind != SEGMENT_HEAD;
+		else if (found == LOG_DAMAGE)
+			suspect = no_key;
 		if (fault == FAULT_OK && found == LOG_RECORD && !suspect &&
 			scan.record.kind == SEGMENT_MAIL &&
 			id_list_has(&s->wanted, scan.record.body_id))

@@ -144,6 +144,11 @@ name_mend(struct salvage *s, struct store_mailbox *m)
 		name_put(s, m);
 		return false;
 	}
+	if (fault == FAULT_OK && id == m->id) {
+		struct index_key key =
+			index_key_name(m->account, m->parent, slice_make(m->name, m->name_len));
+		(void)kv_delete(&s->writer->txn, INDEX_NAMES, index_key_slice(&key));
+	}
 	m->parent = 0;
 	struct slice made = name_make(s, m->account, m->id, name);
 	memcpy(m->name, made.data, made.len + 1);

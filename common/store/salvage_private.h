@@ -82,6 +82,8 @@ MUST_USE enum fault salvage_log_read(struct salvage *);
 MUST_USE enum fault salvage_bodies_check(struct salvage *);
 /* Files the mail that the log does not know, and finds other copies of what is wanted. */
 MUST_USE enum fault salvage_mail_file(struct salvage *);
+/* An email that had messages, none of which is known any more, gets one. */
+MUST_USE enum fault salvage_email_file(struct salvage *, uint64_t id, const struct index_email *);
 
 /* salvage_mailboxes.c */
 /* Accounts, mailboxes and names that lead to each other. */

@@ -22,6 +22,7 @@ struct segments {
 	int dir;
 	int file; /* the tail's segment, or -1 */
 	bool is_keyed; /* that file has a head */
+	bool key_is_known; /* files are there that have it */
 	struct segment_key key; /* of files with a head */
 	mode_t mode;
 	uint64_t size_max;
@@ -55,22 +56,31 @@ enum { KEY_SEARCH = 1000 }; /* files whose heads are looked at */
 /* Zero bytes between records. */
 static const char padding[SEGMENT_ALIGN];
 
+static bool
+key_read_of(struct segments *s, uint32_t segment)
+{
+	char name[SEGMENT_NAME_SIZE];
+	int file = openat(s->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool found = file >= 0 && segment_key_read(file, &s->key) == FAULT_OK;
+
+	if (file >= 0)
+		close(file);
+	return found;
+}
+
 /* The key of the files that are there, or a new one. */
 static void
 key_find(struct segments *s)
 {
-	char name[SEGMENT_NAME_SIZE];
 	struct segment_tail last;
 	bool found = false;
 
 	if (segments_last(s, &last) != FAULT_OK)
 		last.segment = 0;
-	for (uint32_t i = last.segment; i > 0 && !found && last.segment - i < KEY_SEARCH; i--) {
-		int file = openat(s->dir, segment_name(i, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		found = file >= 0 && segment_key_read(file, &s->key) == FAULT_OK;
-		if (file >= 0)
-			close(file);
-	}
+	for (uint32_t i = last.segment; i > 0 && !found && last.segment - i < KEY_SEARCH; i--)
+		found = key_read_of(s, i);
+	found = found || key_read_of(s, SEGMENT_KEY_COPY);
+	s->key_is_known = found;
 	if (!found)
 		entropy_system.fill(entropy_system.arg, s->key.bytes, sizeof(s->key.bytes));
 }
@@ -274,6 +284,31 @@ tail_restore(struct segments *s, struct segment_tail tail)
 	return FAULT_OK;
 }
 
+/*
+ * The key once more, in a file of its own: a store may have one segment only, and without its first
+ * block nothing in it could be told from anything else.  No guarantee hangs on it.
+ */
+static void
+key_copy_ensure(struct segments *s)
+{
+	uint8_t head[SEGMENT_HEAD_SIZE];
+	char name[SEGMENT_NAME_SIZE];
+	int file = openat(s->dir, segment_name(SEGMENT_KEY_COPY, name),
+		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, s->mode);
+
+	if (file < 0)
+		return;
+	segment_head_encode(&s->key, head);
+	bool is_whole = fchmod(file, s->mode) == 0 &&
+		pwrite(file, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+		fdatasync(file) == 0;
+	close(file);
+	/* Made again with the next segment. */
+	if (!is_whole)
+		(void)unlinkat(s->dir, name, 0);
+	s->dir_dirty = true;
+}
+
 enum fault
 segments_recover(struct segments *s, struct segment_tail tail)
 {
@@ -281,6 +316,9 @@ segments_recover(struct segments *s, struct segment_tail tail)
 	if (fault == FAULT_OK)
 		fault = later_remove(s, tail.segment);
 	s->file_dirty = s->dir_dirty = true;
+	/* A backup has none. */
+	if (fault == FAULT_OK && s->key_is_known)
+		key_copy_ensure(s);
 	return fault;
 }
 
@@ -336,6 +374,7 @@ head_write(struct segments *s)
 	if (fault == FAULT_OK)
 		s->tail.length = sizeof(head);
 	s->is_keyed = true;
+	key_copy_ensure(s);
 	return fault;
 }
 

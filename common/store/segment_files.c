@@ -110,12 +110,25 @@ file_get(struct segment_files *f, uint32_t segment, int *file)
 	return fault;
 }
 
+static void
+other_key_read(struct segment_files *f, uint32_t segment)
+{
+	char name[SEGMENT_NAME_SIZE];
+	int file = openat(f->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	f->has_key = file >= 0 && segment_key_read(file, &f->key) == FAULT_OK;
+	if (file >= 0)
+		close(file);
+}
+
 /* All files of a store have one key, as a rule. */
 static void
 other_key_find(struct segment_files *f)
 {
-	char name[SEGMENT_NAME_SIZE];
 	struct dirent *entry;
+
+	if (!f->has_key)
+		other_key_read(f, SEGMENT_KEY_COPY);
 	int copy = f->has_key ? -1 : openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
 
@@ -123,13 +136,8 @@ other_key_find(struct segment_files *f)
 		close(copy);
 	while (list != NULL && !f->has_key && (entry = readdir(list)) != NULL) {
 		uint32_t segment;
-		if (!segment_name_parse(slice_text(entry->d_name), &segment))
-			continue;
-		int file = openat(
-			f->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		f->has_key = file >= 0 && segment_key_read(file, &f->key) == FAULT_OK;
-		if (file >= 0)
-			close(file);
+		if (segment_name_parse(slice_text(entry->d_name), &segment))
+			other_key_read(f, segment);
 	}
 	if (list != NULL)
 		closedir(list);

@@ -7,6 +7,7 @@
 
 enum {
 	SEGMENT_ALIGN = 8, /* bytes; where records begin */
+	SEGMENT_KEY_COPY = 0, /* number of a file that is only a head */
 	SEGMENT_NAME_SIZE = sizeof("4294967295.seg"),
 };
 
