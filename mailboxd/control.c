@@ -31,47 +31,11 @@ show_status(struct mailboxd *m, struct ipc_origin origin)
 	buffer_init(&json, JSON_MAX);
 	buffer_printf(&json,
 		"{\"requests\":%llu,\"commits\":%llu,\"failed_commits\":%llu,\"appended\":%llu,"
-		"\"events\":%llu,\"verifying\":%s}",
+		"\"events\":%llu,\"verifying\":%s,\"compacting\":%s}",
 		NUMBER(c->requests), NUMBER(c->batches), NUMBER(c->failed_batches),
-		NUMBER(c->appended), NUMBER(c->events), m->verify != NULL ? "true" : "false");
+		NUMBER(c->appended), NUMBER(c->events), m->verify != NULL ? "true" : "false",
+		compact_is_asked(m) ? "true" : "false");
 	answer(origin, &json, FAULT_OK);
-}
-
-struct totals {
-	uint64_t accounts, mailboxes, messages, bytes;
-};
-
-static enum fault
-totals_add(void *arg, const struct store_account *account)
-{
-	struct totals *t = arg;
-
-	t->accounts++;
-	t->mailboxes += account->mailboxes;
-	t->messages += account->messages;
-	t->bytes += account->used_bytes;
-	return FAULT_OK;
-}
-
-static void
-show_store(struct mailboxd *m, struct ipc_origin origin)
-{
-	struct store_reader *reader = writer_reader(m->writer);
-	struct totals t = {0};
-	struct buffer json;
-	enum fault fault = reader_begin(reader);
-
-	buffer_init(&json, JSON_MAX);
-	if (fault == FAULT_OK) {
-		fault = reader_accounts(reader, totals_add, &t);
-		reader_end(reader);
-	}
-	buffer_printf(&json,
-		"{\"format\":%d,\"accounts\":%llu,\"mailboxes\":%llu,\"messages\":%llu,"
-		"\"bytes\":%llu}",
-		STORE_FORMAT, NUMBER(t.accounts), NUMBER(t.mailboxes), NUMBER(t.messages),
-		NUMBER(t.bytes));
-	answer(origin, &json, fault);
 }
 
 /* For a backup, which mailctl makes itself.  The path is the administrator's own. */
@@ -135,11 +99,13 @@ control_store(struct mailboxd *m, const struct daemon_control *c)
 	bool is_named = c->word_count > 2 && control_account_parse(c->words[2].text, &account);
 
 	if (word_is(c, 1, "stat") && c->word_count == 2)
-		show_store(m, c->origin);
+		space_show(m, c->origin);
 	else if (word_is(c, 1, "where") && c->word_count == 2)
 		show_directory(m, c->origin);
 	else if (word_is(c, 1, "verify"))
 		verify_start(m, c);
+	else if (word_is(c, 1, "compact"))
+		compact_ask(m, c);
 	else if (word_is(c, 1, "expunged") && c->word_count == 3 && is_named)
 		expunged_show(m, c, account);
 	else if (word_is(c, 1, "undelete") && c->word_count > 3 && is_named)
@@ -147,7 +113,7 @@ control_store(struct mailboxd *m, const struct daemon_control *c)
 	else
 		daemon_control_done(c->origin, FAULT_SYNTAX,
 			"store stat | store where | store verify [ACCOUNT] [rate SIZE] [progress] "
-			"| "
+			"| store compact [all] [progress] | "
 			"store expunged ACCOUNT | store undelete ACCOUNT EMAIL...|all");
 }
 
@@ -186,4 +152,5 @@ mailboxd_control_cancel(struct daemon *daemon, void *state, struct ipc_origin or
 	/* All else either answers at once or is wanted whoever listens. */
 	(void)daemon;
 	verify_cancel(state, origin);
+	compact_cancel(state, origin);
 }

@@ -6,11 +6,13 @@
 #include "common/base/arena.h"
 #include "common/ipc/daemon.h"
 #include "common/store/checkpointer.h"
+#include "common/store/compact.h"
 #include "common/store/verify.h"
 #include "common/store/writer.h"
 #include "mailboxd/batch.h"
 
 struct verify_run;
+struct compact_run;
 struct removal;
 
 /* Since the start, for "status". */
@@ -29,6 +31,7 @@ struct mailboxd {
 	struct checkpointer *checkpointer;
 	struct event *housekeeping;
 	struct verify_run *verify; /* NULL: none is running */
+	struct compact_run *compaction;
 	struct removal *removal; /* of an account; NULL: none is running */
 	struct mailboxd_counters counters;
 	bool stopping;
@@ -53,6 +56,13 @@ daemon_handler on_account_ensure, on_mailbox_create, on_mailbox_delete, on_mailb
 MUST_USE enum fault housekeep_start(struct mailboxd *);
 void housekeep_stop(struct mailboxd *);
 
+/* compact.c: gives space back; compact_ask() answers when nothing is left to do. */
+MUST_USE enum fault compact_start(struct mailboxd *);
+void compact_stop(struct mailboxd *);
+void compact_ask(struct mailboxd *, const struct daemon_control *);
+void compact_cancel(struct mailboxd *, struct ipc_origin);
+bool compact_is_asked(const struct mailboxd *);
+
 /* control.c */
 void mailboxd_control(struct daemon *, void *state, const struct daemon_control *);
 void mailboxd_control_cancel(struct daemon *, void *state, struct ipc_origin);
@@ -63,6 +73,8 @@ void verify_start(struct mailboxd *, const struct daemon_control *);
 /* Nobody waits for it any more. */
 void verify_cancel(struct mailboxd *, struct ipc_origin);
 void verify_stop(struct mailboxd *);
+/* control_space.c */
+void space_show(struct mailboxd *, struct ipc_origin);
 /* control_undelete.c */
 void expunged_show(struct mailboxd *, const struct daemon_control *, uint64_t account);
 void expunged_undelete(struct mailboxd *, const struct daemon_control *, uint64_t account);

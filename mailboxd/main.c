@@ -50,7 +50,9 @@ open_mailboxd(struct daemon *daemon, void *state)
 	if (fault == FAULT_OK)
 		fault = checkpointer_new(
 			daemon_base(daemon), writer_journal(m->writer), &m->checkpointer);
-	return fault != FAULT_OK ? fault : housekeep_start(m);
+	if (fault == FAULT_OK)
+		fault = housekeep_start(m);
+	return fault != FAULT_OK ? fault : compact_start(m);
 }
 
 void
@@ -82,6 +84,7 @@ close_mailboxd(struct daemon *daemon, void *state)
 	verify_stop(m);
 	removal_stop(m);
 	housekeep_stop(m);
+	compact_stop(m);
 	if (m->writer != NULL)
 		batch_clear(m);
 	checkpointer_free(m->checkpointer);

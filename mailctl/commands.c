@@ -8,6 +8,7 @@
 #include "common/base/secret.h"
 #include "mailctl/backup.h"
 #include "mailctl/client.h"
+#include "mailctl/compact.h"
 #include "mailctl/dns.h"
 #include "mailctl/encryption.h"
 #include "mailctl/sessions.h"
@@ -76,6 +77,8 @@ static enum status run_stop(
 	C("store stat", "", 0, 0, MAILBOXD, false, NULL, "sizes of the store")                     \
 	C("store verify", "[ADDRESS] [rate SIZE]", 0, 3, MAILBOXD, false, verify_run,              \
 		"read all mail, check every checksum; SIZE: bytes a second")                       \
+	C("store compact", "[--all]", 0, 1, MAILBOXD, false, compact_run,                          \
+		"give space back now; --all: even where it is little")                             \
 	C("store expunged", "ADDRESS", 1, 1, MAILBOXD, false, run_store_account,                   \
 		"mail of an account that can come back")                                           \
 	C("store undelete", "ADDRESS EMAIL...|all", 2, COMMAND_ANY, MAILBOXD, false,               \

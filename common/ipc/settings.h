@@ -60,7 +60,8 @@
 	N(segment_size, SIZE, 1073741824, 65536, 1099511627776)                                    \
 	N(undelete_time, TIME, 1209600000, 0, 31536000000)                                         \
 	N(account_quota, SIZE, 0, 0, 1125899906842624)                                             \
-	N(verify_rate, SIZE, 67108864, 0, 1099511627776)
+	N(verify_rate, SIZE, 67108864, 0, 1099511627776)                                           \
+	N(compact_rate, SIZE, 8388608, 0, 1099511627776)
 
 struct settings {
 #define SETTING_TEXT_FIELD(name, preset) char *name;

@@ -55,18 +55,9 @@ finish(struct checkpointer *c)
 	(void)!journal_checkpoint_finish(c->journal);
 }
 
-void
-checkpointer_committed(struct checkpointer *c)
+static void
+start(struct checkpointer *c)
 {
-	static const struct timeval later = {LATER_MS / 1000, LATER_MS % 1000 * 1000};
-
-	if (c->sync != NULL)
-		return;
-	if (!journal_checkpoint_is_due(c->journal)) {
-		if (!evtimer_pending(c->later, NULL))
-			event_add(c->later, &later);
-		return;
-	}
 	enum fault fault = journal_checkpoint_start(c->journal, &c->sync);
 	if (fault != FAULT_OK) {
 		c->sync = NULL;
@@ -78,6 +69,29 @@ checkpointer_committed(struct checkpointer *c)
 	/* Without a thread the loop waits. */
 	journal_sync_run(c->sync);
 	finish(c);
+}
+
+void
+checkpointer_committed(struct checkpointer *c)
+{
+	static const struct timeval later = {LATER_MS / 1000, LATER_MS % 1000 * 1000};
+
+	if (c->sync != NULL)
+		return;
+	if (journal_checkpoint_is_due(c->journal))
+		start(c);
+	else if (!evtimer_pending(c->later, NULL))
+		event_add(c->later, &later);
+}
+
+void
+checkpointer_hurry(struct checkpointer *c)
+{
+	uint64_t commits;
+
+	(void)journal_checkpoint_age_ms(c->journal, &commits);
+	if (c->sync == NULL && commits > 0)
+		start(c);
 }
 
 static void

@@ -18,5 +18,7 @@ MUST_USE enum fault checkpointer_new(struct event_base *, struct journal *, stru
 void checkpointer_free(struct checkpointer *);
 /* After every commit, outside a transaction: begins a checkpoint when one is due. */
 void checkpointer_committed(struct checkpointer *);
+/* Somebody waits for the next one: begins it, if there is anything to be covered. */
+void checkpointer_hurry(struct checkpointer *);
 
 #endif

@@ -265,6 +265,17 @@ kv_check_readers(struct kv *kv)
 enum fault
 kv_copy(struct kv *kv, const char *dir)
 {
+	char path[PATH_MAX];
+	int rc = mdb_env_copy2(kv->env, dir, MDB_CP_COMPACT);
+
+	if (rc != MDB_INCOMPATIBLE)
+		return kv_fault_of(kv, rc);
+	/* Pages that nobody knows of: harmless, but LMDB leaves none out then. */
+	int n = snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return FAULT_TOO_LONG;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return fault_from_errno(errno);
 	return kv_fault_of(kv, mdb_env_copy(kv->env, dir));
 }
 

@@ -86,7 +86,10 @@ void kv_close(struct kv *);
 /* Frees the slots of readers that died; the writer calls it every minute or so. */
 void kv_check_readers(struct kv *);
 
-/* Writes a consistent copy of the environment, while it is in use, to the empty directory dir. */
+/*
+ * Writes a consistent copy of the environment, while it is in use, to the empty directory dir; free
+ * pages are left out.
+ */
 MUST_USE enum fault kv_copy(struct kv *, const char *dir);
 
 /*

@@ -108,16 +108,19 @@ segments_add(struct store_writer *w, struct kv_txn *txn, struct store_space *s)
 	enum fault fault = space_files_list(path, &list);
 	if (fault != FAULT_OK)
 		return fault;
-	uint32_t tail = journal_point(w->journal)->tail.segment;
+	struct segment_tail tail = journal_point(w->journal)->tail;
 	for (size_t i = 0; i < list.count; i++) {
 		struct index_segment record = {0};
 		struct store_space before = *s;
 		/* One that is damaged shows as full of nothing; verify tells of it. */
 		if (index_segment_load(txn, list.files[i].segment, &record) != FAULT_OK)
 			record = (struct index_segment){0};
+		/* Of the one that is written to, blocks are taken ahead, and it is not to be
+		 * emptied. */
+		if (list.files[i].segment == tail.segment && list.files[i].length > tail.length)
+			list.files[i].length = tail.length;
 		segment_add(s, &list.files[i], &record);
-		/* The one that is written to is none to be emptied. */
-		if (list.files[i].segment == tail) {
+		if (list.files[i].segment == tail.segment) {
 			s->worthwhile = before.worthwhile;
 			s->reclaimable = before.reclaimable;
 		}
