@@ -116,8 +116,10 @@ mail_forget_key(struct pop3_session *s)
 {
 	if (s->key == NULL)
 		return;
-	/* The reader may still have it. */
+	/* The reader may still have it, and the piece what it has opened. */
 	reader_use_key(s->pop3d->reader, NULL);
+	if (s->pop3d->piece.data != NULL)
+		secret_wipe(s->pop3d->piece.data, s->pop3d->piece.size);
 	seal_opener_free(s->key);
 	s->key = NULL;
 }

@@ -22,6 +22,7 @@ struct body_reader {
 	ZSTD_DDict *text1; /* made with the first body that needs it */
 	char *packed; /* LENGTH_SIZE + PACKED_MAX bytes */
 	char *plain; /* BODY_CHUNK_SIZE bytes: the chunk unpacked last */
+	size_t packed_used, plain_used; /* bytes of them to be wiped */
 	/* Which chunk of which body that is; stored_len 0: none. */
 	struct body_handle body;
 	uint64_t chunk;
@@ -46,11 +47,24 @@ body_reader_new(struct segment_files *files)
 	return r;
 }
 
+/* What was opened must not outlive the key; zstd's own memory is out of reach. */
+static void
+wipe(struct body_reader *r)
+{
+	if (r->packed != NULL)
+		secret_wipe(r->packed, r->packed_used);
+	if (r->plain != NULL)
+		secret_wipe(r->plain, r->plain_used);
+	r->packed_used = r->plain_used = 0;
+	r->body = (struct body_handle){0};
+}
+
 void
 body_reader_free(struct body_reader *r)
 {
 	if (r == NULL)
 		return;
+	wipe(r);
 	body_source_clear(&r->source);
 	ZSTD_freeDCtx(r->zstd);
 	ZSTD_freeDDict(r->text1);
@@ -125,13 +139,21 @@ chunk_find(struct body_reader *r, const struct body_handle *body, uint64_t chunk
 	return table_sum(r, from, chunk, offset);
 }
 
+static enum fault
+packed_read(struct body_reader *r, uint64_t offset, size_t len)
+{
+	if (len > r->packed_used)
+		r->packed_used = len;
+	return body_source_read(&r->source, offset, r->packed, len);
+}
+
 /* A body of one chunk, table and all, in one call. */
 static enum fault
 only_chunk_load(struct body_reader *r, const struct body_handle *body, struct chunk *found)
 {
 	if (body->stored_len < LENGTH_SIZE || body->stored_len > LENGTH_SIZE + PACKED_MAX)
 		return FAULT_DAMAGED;
-	enum fault fault = body_source_read(&r->source, 0, r->packed, (size_t)body->stored_len);
+	enum fault fault = packed_read(r, 0, (size_t)body->stored_len);
 	if (fault != FAULT_OK)
 		return fault;
 	uint32_t entry = get_u32(r->packed);
@@ -161,7 +183,7 @@ some_chunk_load(
 	r->body = *body;
 	r->next_chunk = chunk + 1;
 	r->next_offset = offset + length;
-	return body_source_read(&r->source, offset, r->packed, length);
+	return packed_read(r, offset, length);
 }
 
 static enum fault
@@ -212,6 +234,8 @@ chunk_read(struct body_reader *r, const struct body_handle *body, uint64_t offse
 			*done = plain_len;
 			return chunk_unpack(r, body, chunk, span.at);
 		}
+		if (plain_len > r->plain_used)
+			r->plain_used = plain_len;
 		fault = chunk_unpack(r, body, chunk, r->plain);
 		if (fault != FAULT_OK)
 			return fault;
@@ -225,11 +249,8 @@ chunk_read(struct body_reader *r, const struct body_handle *body, uint64_t offse
 void
 body_reader_use_key(struct body_reader *r, struct seal_opener *opener)
 {
-	if (!body_source_use_key(&r->source, opener))
-		return;
-	if (r->plain != NULL && r->body.stored_len != 0)
-		secret_wipe(r->plain, BODY_CHUNK_SIZE);
-	r->body = (struct body_handle){0};
+	if (body_source_use_key(&r->source, opener))
+		wipe(r);
 }
 
 enum fault

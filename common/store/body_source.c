@@ -21,8 +21,9 @@ static void
 forget(struct body_source *s)
 {
 	sealing_clear(&s->sealing);
-	if (s->clear != NULL && s->chunk != UINT64_MAX)
-		secret_wipe(s->clear, SEAL_CHUNK_SIZE);
+	if (s->clear != NULL)
+		secret_wipe(s->clear, s->clear_len);
+	s->clear_len = 0;
 	s->has_key = false;
 	s->chunk = UINT64_MAX;
 	s->first_len = 0;
@@ -121,6 +122,8 @@ open_chunk(struct body_source *s, uint64_t chunk)
 	if (fault == FAULT_OK)
 		fault = seal_open_chunk(
 			&s->sealing, &s->part, chunk, slice_make(sealed, len), s->clear);
+	if (len - SEAL_TAG_LEN > s->clear_len)
+		s->clear_len = len - SEAL_TAG_LEN;
 	if (fault == FAULT_OK)
 		s->chunk = chunk;
 	return fault;

@@ -23,6 +23,7 @@ struct body_source {
 	size_t first_len; /* bytes of header and first chunk that lie in it; 0: something else does
 			   */
 	uint8_t *clear; /* a chunk */
+	size_t clear_len; /* bytes of it to be wiped */
 };
 
 void body_source_init(struct body_source *, struct segment_files *);

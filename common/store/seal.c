@@ -419,6 +419,9 @@ seal_open_structure(struct seal_opener *o, struct slice bytes, struct buffer *ou
 	enum fault fault = seal_open(o, (const uint8_t *)bytes.data, &s);
 	if (fault != FAULT_OK)
 		return fault;
+	/* What was opened before must not stay where the buffer grows out of. */
+	if (buffer_len(out) > 0)
+		secret_wipe(out->data + out->start, buffer_len(out));
 	buffer_reset(out);
 	void *room = buffer_reserve(out, (size_t)part.len + 1);
 	fault = room != NULL ? seal_open_chunk(&s, &part, 0, sealed, room) : FAULT_NOMEM;
