@@ -107,8 +107,10 @@ batch_open(struct mailboxd *m)
 {
 	enum fault fault = writer_begin(m->writer);
 
-	if (fault != FAULT_OK)
+	if (fault != FAULT_OK) {
+		mailboxd_committed(m);
 		return fault;
+	}
 	m->batch.open = true;
 	commit_later(&m->batch);
 	return FAULT_OK;

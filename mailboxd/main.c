@@ -59,9 +59,10 @@ void
 mailboxd_committed(struct mailboxd *m)
 {
 	/* The next start recovers what this process no longer can. */
-	if (writer_is_broken(m->writer))
+	if (writer_is_broken(m->writer)) {
+		log_error("ending, as the store cannot be changed any more");
 		daemon_stop(m->daemon);
-	else if (m->checkpointer != NULL)
+	} else if (m->checkpointer != NULL)
 		checkpointer_committed(m->checkpointer);
 }
 

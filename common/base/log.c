@@ -77,6 +77,17 @@ log_line(enum log_level level, const char *format, va_list args)
 		return;
 }
 
+bool
+log_limit_pass(struct log_limit *limit, int64_t mono_ms)
+{
+	if (limit->lines == 0 || mono_ms - limit->since_ms >= LOG_LIMIT_MS)
+		*limit = (struct log_limit){.since_ms = mono_ms};
+	if (limit->lines >= LOG_LIMIT_LINES)
+		return false;
+	limit->lines++;
+	return true;
+}
+
 #define LOG_BODY(level)                                                                            \
 	va_list args;                                                                              \
 	va_start(args, format);                                                                    \

@@ -8,6 +8,7 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { LOG_LINE_MAX = 2048 };
 
@@ -23,6 +24,17 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * For lines that may repeat at any rate: some at once, no more than LOG_LIMIT_LINES a minute.  Zero
+ * at first.  False: not now.
+ */
+enum { LOG_LIMIT_LINES = 10, LOG_LIMIT_MS = 60000 };
+struct log_limit {
+	int64_t since_ms;
+	unsigned lines;
+};
+bool log_limit_pass(struct log_limit *, int64_t mono_ms);
+
 /* Logs and exits with status 1: for faults at start-up only, never for a peer's bytes. */
 _Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -97,23 +97,28 @@ checkpoint_read(int file, struct checkpoint *c)
 		*c = second;
 		return FAULT_OK;
 	}
+	if (fault == FAULT_OK)
+		c->weak_slot = other != FAULT_OK || second.serial < c->serial;
 	if (fault == FAULT_DAMAGED && lseek(file, 0, SEEK_END) < CHECKPOINT_SLOT)
 		return FAULT_NOT_FOUND;
 	return fault;
 }
 
 enum fault
-checkpoint_write(int file, const struct checkpoint *c)
+checkpoint_write(int file, struct checkpoint *c)
 {
 	uint8_t record[RECORD_SIZE];
 
 	encode(c, record);
-	for (int slot = 0; slot < 2; slot++) {
-		ssize_t n = pwrite(file, record, sizeof(record), (off_t)slot * CHECKPOINT_SLOT);
-		if (n < 0 || fdatasync(file) < 0)
+	for (int i = 0; i < 2; i++, c->weak_slot ^= 1) {
+		ssize_t n =
+			pwrite(file, record, sizeof(record), (off_t)c->weak_slot * CHECKPOINT_SLOT);
+		if (n < 0)
 			return fault_from_errno(errno);
 		if (n != RECORD_SIZE)
 			return FAULT_NO_SPACE;
+		if (fdatasync(file) < 0)
+			return fault_from_errno(errno);
 	}
 	return FAULT_OK;
 }

@@ -15,6 +15,8 @@ struct checkpoint {
 	bool suspect; /* the index lost writes since: put this state back whatever the boot id */
 	struct journal_point point;
 	struct kv_metas metas;
+	/* In memory: the record to be written first, as the other one is known to be whole. */
+	unsigned weak_slot;
 };
 
 enum { CHECKPOINT_SLOT = 4096, CHECKPOINT_SIZE = 2 * CHECKPOINT_SLOT };
@@ -24,8 +26,12 @@ enum { CHECKPOINT_SLOT = 4096, CHECKPOINT_SIZE = 2 * CHECKPOINT_SLOT };
  * be read; FAULT_UNSUPPORTED.
  */
 MUST_USE enum fault checkpoint_read(int file, struct checkpoint *);
-/* Writes both records, each synced before the next; may run in a thread. */
-MUST_USE enum fault checkpoint_write(int file, const struct checkpoint *);
+/*
+ * Writes both records, the weak one first, each synced before the next; may run in a thread.  After
+ * a fault the one that failed is the weak one: what can be read is this checkpoint or the one
+ * before.
+ */
+MUST_USE enum fault checkpoint_write(int file, struct checkpoint *);
 /* Asks the kernel; false when it does not tell. */
 bool checkpoint_boot_id(uint8_t id[static JOURNAL_BOOT_SIZE]);
 

@@ -241,6 +241,11 @@ journal_begin(struct journal *j, struct kv_txn *txn)
 	enum fault fault = cut_now(j);
 	if (fault == FAULT_OK)
 		fault = fault_of_host(kv_begin_write(j->kv, txn));
+	if (kv_is_broken(j->kv)) {
+		log_error("%s: the index could not be changed: no more changes by this process",
+			j->dir);
+		j->broken = true;
+	}
 	if (fault != FAULT_OK)
 		return fault;
 	j->txn = txn;
@@ -348,6 +353,8 @@ journal_commit(struct journal *j, struct kv_txn *txn)
 	fault = kv_commit(txn);
 	j->txn = NULL;
 	if (fault != FAULT_OK) {
+		if (fault != FAULT_BUSY)
+			log_error("%s: the index cannot be changed: %s", j->dir, fault_text(fault));
 		changes_drop(j);
 		j->broken |= kv_is_broken(j->kv);
 		return fault_of_host(fault);
@@ -381,7 +388,9 @@ journal_checkpoint_start(struct journal *j, struct journal_sync **sync)
 	*s = (struct journal_sync){
 		.data = kv_file(j->kv),
 		.file = j->file,
-		.checkpoint = {.serial = j->durable.serial + 1, .point = j->point},
+		.checkpoint = {.serial = j->durable.serial + 1,
+			.point = j->point,
+			.weak_slot = j->durable.weak_slot},
 	};
 	memcpy(s->checkpoint.boot_id, j->boot_id, sizeof(j->boot_id));
 	enum fault fault = kv_pin_next(j->kv);
@@ -403,6 +412,7 @@ void
 journal_sync_run(struct journal_sync *s)
 {
 	s->fault = fdatasync(s->data) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	s->has_lost = s->fault != FAULT_OK;
 	if (s->fault == FAULT_OK)
 		s->fault = checkpoint_write(s->file, &s->checkpoint);
 }
@@ -424,6 +434,20 @@ index_lost(struct journal *j)
 		j->dir, fault != FAULT_OK ? " (this could not be noted on the disk)" : "");
 }
 
+/*
+ * The index is durable, but not the record that says so: what can be read is this checkpoint or the
+ * one before.  The earlier pin keeps the pages of both, and the log is kept from the earlier one
+ * on, so nothing is at risk; it is tried again in some seconds.
+ */
+static void
+checkpoint_missed(struct journal *j)
+{
+	j->durable.serial = j->sync.checkpoint.serial;
+	j->durable.weak_slot = j->sync.checkpoint.weak_slot;
+	if (j->commits++ == 0)
+		j->first_ms = clock_mono_ms(j->options.clock);
+}
+
 enum fault
 journal_checkpoint_finish(struct journal *j)
 {
@@ -438,7 +462,10 @@ journal_checkpoint_finish(struct journal *j)
 	}
 	log_error("%s: checkpoint: %s", j->dir, fault_text(s->fault));
 	kv_pin_stay(j->kv);
-	index_lost(j);
+	if (s->has_lost)
+		index_lost(j);
+	else
+		checkpoint_missed(j);
 	return s->fault;
 }
 

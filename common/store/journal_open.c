@@ -133,6 +133,7 @@ index_open(struct journal *j, bool has_checkpoint)
 		.tables = j->options.tables,
 		.group_reads = j->options.group_reads,
 		.map_bytes = j->options.map_bytes,
+		.clock = j->options.clock,
 		.lazy = j->lazy,
 	};
 	enum fault fault = dir_ensure(j, "index", path);

@@ -16,6 +16,7 @@ struct journal_sync {
 	int file; /* the checkpoint's */
 	struct checkpoint checkpoint;
 	enum fault fault;
+	bool has_lost; /* the index could not be synced: pages of it may be lost */
 };
 
 struct journal {

@@ -19,7 +19,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { READERS_MAX = 512 };
+enum { RESIZED_TRIES = 8 };
 
 enum fault
 kv_fault_of(struct kv *kv, int rc)
@@ -34,6 +34,7 @@ kv_fault_of(struct kv *kv, int rc)
 		kv->broken = true;
 		return FAULT_IO;
 	case MDB_READERS_FULL:
+	case MDB_MAP_RESIZED:
 		return FAULT_BUSY;
 	case MDB_NOTFOUND:
 		return FAULT_NOT_FOUND;
@@ -55,7 +56,7 @@ kv_fault_of(struct kv *kv, int rc)
 
 /* Makes one file with the mode that readers of our group need, whatever the umask. */
 static enum fault
-file_ensure(const char *dir, const char *name, mode_t mode)
+file_ensure(const char *dir, const char *name, mode_t mode, void (*reserve)(int file))
 {
 	char path[PATH_MAX];
 	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -66,6 +67,8 @@ file_ensure(const char *dir, const char *name, mode_t mode)
 	if (fd < 0)
 		return fault_from_errno(errno);
 	enum fault fault = fchmod(fd, mode) < 0 ? fault_from_errno(errno) : FAULT_OK;
+	if (fault == FAULT_OK && reserve != NULL)
+		reserve(fd);
 	close(fd);
 	return fault;
 }
@@ -78,11 +81,11 @@ files_check(const struct kv *kv)
 	struct stat status;
 
 	if (!kv->options.readonly) {
-		enum fault fault =
-			file_ensure(kv->dir, "data.mdb", kv->options.group_reads ? 0640 : 0600);
+		bool shared = kv->options.group_reads;
+		enum fault fault = file_ensure(kv->dir, "data.mdb", shared ? 0640 : 0600, NULL);
 		if (fault == FAULT_OK)
 			fault = file_ensure(
-				kv->dir, "lock.mdb", kv->options.group_reads ? 0660 : 0600);
+				kv->dir, "lock.mdb", shared ? 0660 : 0600, kv_slots_reserve);
 		return fault;
 	}
 	int n = snprintf(path, sizeof(path), "%s/data.mdb", kv->dir);
@@ -117,7 +120,8 @@ tables_open(struct kv *kv, bool make)
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(kv->env, NULL, reading, &txn);
 
-	if (rc == MDB_MAP_RESIZED) {
+	/* See reader_start(). */
+	for (int i = 0; rc == MDB_MAP_RESIZED && i < RESIZED_TRIES; i++) {
 		(void)mdb_env_set_mapsize(kv->env, 0);
 		rc = mdb_txn_begin(kv->env, NULL, reading, &txn);
 	}
@@ -158,7 +162,7 @@ env_open(struct kv *kv)
 		return kv_fault_of(kv, rc);
 	rc = mdb_env_set_maxdbs(kv->env, KV_TABLES_MAX);
 	if (rc == 0)
-		rc = mdb_env_set_maxreaders(kv->env, READERS_MAX);
+		rc = mdb_env_set_maxreaders(kv->env, KV_READERS_MAX);
 	/* LMDB takes the larger of this and what the file already needs; readers take the file's.
 	 */
 	if (rc == 0 && !kv->options.readonly)
@@ -228,6 +232,8 @@ kv_open(const char *dir, const struct kv_options *options, struct kv **kv)
 		opened->options.map_bytes = 256 * MIB;
 	if (opened->options.margin_bytes == 0)
 		opened->options.margin_bytes = 64 * MIB;
+	if (opened->options.clock == NULL)
+		opened->options.clock = &clock_system;
 	while (options->tables[opened->table_count] != NULL)
 		opened->table_count++;
 	assert(opened->table_count <= KV_TABLES_MAX);
@@ -253,15 +259,6 @@ kv_close(struct kv *kv)
 	free(kv);
 }
 
-void
-kv_check_readers(struct kv *kv)
-{
-	int dead;
-
-	if (kv->env != NULL)
-		(void)mdb_reader_check(kv->env, &dead);
-}
-
 enum fault
 kv_copy(struct kv *kv, const char *dir)
 {
@@ -284,7 +281,7 @@ reader_start(struct kv *kv, MDB_txn **txn)
 {
 	int rc;
 
-	/* Twice at most: MDB_MAP_RESIZED means that the writer's map grew; take over its size. */
+	/* MDB_MAP_RESIZED: the writer's map grew, take over its size; it may go on growing. */
 	for (int attempt = 0;; attempt++) {
 		if (kv->idle_reader != NULL) {
 			*txn = kv->idle_reader;
@@ -292,7 +289,7 @@ reader_start(struct kv *kv, MDB_txn **txn)
 		} else {
 			rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, txn);
 		}
-		if (rc != MDB_MAP_RESIZED || attempt > 0)
+		if (rc != MDB_MAP_RESIZED || attempt == RESIZED_TRIES)
 			break;
 		rc = mdb_env_set_mapsize(kv->env, 0);
 		if (rc != 0)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/slice.h"
 
@@ -39,6 +40,7 @@ struct kv_options {
 			   */
 	uint64_t map_bytes; /* first size of the map; 0: 256 MiB.  It grows by itself */
 	uint64_t margin_bytes; /* room kept for one write transaction; 0: 64 MiB */
+	const struct clock *clock; /* NULL: clock_system */
 };
 
 /* One put or delete that a write transaction made. */
@@ -83,7 +85,11 @@ MUST_USE enum fault kv_open(const char *dir, const struct kv_options *, struct k
 MUST_USE enum fault kv_tables_make(struct kv *);
 /* All transactions must have ended.  Accepts NULL. */
 void kv_close(struct kv *);
-/* Frees the slots of readers that died; the writer calls it every minute or so. */
+/*
+ * Frees the slots of readers that died, and warns of one that has been reading for half a minute
+ * while others wrote: nothing that was freed since can be used again.  The writer calls it every
+ * minute or so.
+ */
 void kv_check_readers(struct kv *);
 
 /*

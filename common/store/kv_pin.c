@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/store/kv_private.h"
@@ -135,6 +136,16 @@ kv_size(struct kv *kv)
 	return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+static enum fault
+no_room(struct kv *kv)
+{
+	int error = errno;
+
+	if (log_limit_pass(&kv->told, clock_mono_ms(kv->options.clock)))
+		log_error("%s/data.mdb: cannot take room: %s", kv->dir, strerror(error));
+	return fault_from_errno(error);
+}
+
 enum fault
 kv_reserve(struct kv *kv, uint64_t bytes)
 {
@@ -148,6 +159,6 @@ kv_reserve(struct kv *kv, uint64_t bytes)
 	else if (fallocate(kv_file(kv), 0, (off_t)used, (off_t)bytes) == 0)
 		kv->reserved = used + bytes;
 	else if (errno != EOPNOTSUPP && errno != ENOSYS)
-		return fault_from_errno(errno);
+		return no_room(kv);
 	return FAULT_OK;
 }

@@ -5,6 +5,7 @@
 
 #include <lmdb.h>
 
+#include "common/base/log.h"
 #include "common/store/kv.h"
 
 struct kv {
@@ -21,9 +22,19 @@ struct kv {
 	bool reading; /* the map must not move */
 	bool must_grow; /* the last write transaction did not fit */
 	bool broken; /* LMDB gave up on this environment: reopen it */
+	/* The reader of another process that held the oldest state at the last check. */
+	struct kv_slow_reader {
+		long pid; /* 0: none */
+		uint64_t txn;
+		int64_t since_ms;
+	} slow;
+	struct log_limit told;
 };
 
 /* What a result of LMDB means; remembers in kv what has to be done about it. */
 enum fault kv_fault_of(struct kv *, int rc);
+/* kv_readers.c: room for all slots of readers, see there. */
+enum { KV_READERS_MAX = 512 };
+void kv_slots_reserve(int lock_file);
 
 #endif

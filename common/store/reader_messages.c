@@ -3,6 +3,7 @@
 #include "common/store/reader_private.h"
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/store/seal.h"
 
 enum fault
@@ -170,6 +171,16 @@ body_moved(struct store_reader *r, const struct store_content *content, struct b
 		(now->segment != content->body.segment || now->offset != content->body.offset);
 }
 
+/* So that an administrator finds the place, and can look for a backup that has it. */
+static void
+damage_tell(struct store_reader *r, const struct body_handle *body, enum fault fault)
+{
+	if (log_limit_pass(&r->told, clock_mono_ms(&clock_system)))
+		log_error("segment %08u.seg: the body of %llu bytes at %llu cannot be read: %s",
+			body->segment, (unsigned long long)body->stored_len,
+			(unsigned long long)body->offset, fault_text(fault));
+}
+
 enum fault
 reader_read(struct store_reader *r, const struct store_content *content, uint64_t offset,
 	struct body_span span)
@@ -192,6 +203,8 @@ reader_read(struct store_reader *r, const struct store_content *content, uint64_
 	enum fault fault = body_read(r->bodies, &content->body, offset, span);
 	if ((fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED) && body_moved(r, content, &moved))
 		fault = body_read(r->bodies, &moved, offset, span);
+	if (fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED)
+		damage_tell(r, &content->body, fault);
 	return fault;
 }
 

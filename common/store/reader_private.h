@@ -4,6 +4,7 @@
 #define STORE_READER_PRIVATE_H
 
 #include "common/base/buffer.h"
+#include "common/base/log.h"
 #include "common/store/index.h"
 #include "common/store/reader.h"
 
@@ -17,6 +18,7 @@ struct store_reader {
 	int64_t swept_ms; /* when files that were removed were last closed */
 	struct seal_opener *key; /* borrowed; NULL: none */
 	struct buffer structure; /* the sealed one that was opened last */
+	struct log_limit told; /* of bodies that cannot be read */
 };
 
 /* A reader within the writer's process. */

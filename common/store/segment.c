@@ -3,7 +3,7 @@
  * Appending to segment files: mailboxd (store) and queued (queue).  What lies past the committed
  * tail has never happened: it is cut off after a fault, and at start after a crash.
  */
-#include "common/store/segment.h"
+#include "common/store/segment_private.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -16,27 +16,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/store/segment_format.h"
-
-struct segments {
-	int dir;
-	int file; /* the tail's segment, or -1 */
-	bool is_keyed; /* that file has a head */
-	bool key_is_known; /* files are there that have it */
-	struct segment_key key; /* of files with a head */
-	mode_t mode;
-	uint64_t size_max;
-	struct segment_tail tail;
-	uint64_t allocated; /* bytes of the tail's file that have their blocks, or tail.length */
-	uint64_t zeroed; /* bytes of it that were written, if only with zeros */
-	uint64_t synced; /* its length at the last sync */
-	bool cannot_allocate; /* this file system takes no blocks ahead */
-	bool file_dirty; /* appended since the last sync */
-	bool dir_dirty; /* a file was made since the last sync */
-	bool must_turn; /* the next record begins a new file */
-	enum fault broken; /* a sync failed: until a cut nothing here can be made durable */
-	uint8_t header_checksum[SEGMENT_CHECKSUM_SIZE]; /* of the last record */
-};
+#include "common/base/log.h"
 
 /*
  * Blocks are taken ahead, so that most syncs write data only: a file that grows costs a commit of
@@ -51,38 +31,20 @@ struct segments {
 enum { ZEROS_AHEAD = 256 * 1024, ZEROS_LEFT = 16 * 1024, SMALL_SYNC = 64 * 1024 };
 static char zeros[ZEROS_AHEAD];
 
-enum { KEY_SEARCH = 1000 }; /* files whose heads are looked at */
-
 /* Zero bytes between records. */
 static const char padding[SEGMENT_ALIGN];
 
-static bool
-key_read_of(struct segments *s, uint32_t segment)
+/* The last errno as a fault; told to the administrator. */
+static enum fault
+trouble(struct segments *s, const char *what)
 {
 	char name[SEGMENT_NAME_SIZE];
-	int file = openat(s->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	bool found = file >= 0 && segment_key_read(file, &s->key) == FAULT_OK;
+	int error = errno;
 
-	if (file >= 0)
-		close(file);
-	return found;
-}
-
-/* The key of the files that are there, or a new one. */
-static void
-key_find(struct segments *s)
-{
-	struct segment_tail last;
-	bool found = false;
-
-	if (segments_last(s, &last) != FAULT_OK)
-		last.segment = 0;
-	for (uint32_t i = last.segment; i > 0 && !found && last.segment - i < KEY_SEARCH; i--)
-		found = key_read_of(s, i);
-	found = found || key_read_of(s, SEGMENT_KEY_COPY);
-	s->key_is_known = found;
-	if (!found)
-		entropy_system.fill(entropy_system.arg, s->key.bytes, sizeof(s->key.bytes));
+	if (log_limit_pass(&s->told, clock_mono_ms(&clock_system)))
+		log_error("segment %s: cannot %s at %llu: %s", segment_name(s->tail.segment, name),
+			what, (unsigned long long)s->tail.length, strerror(error));
+	return fault_from_errno(error);
 }
 
 enum fault
@@ -101,7 +63,7 @@ segments_open(const char *dir, const struct segments_options *options, struct se
 		free(s);
 		return fault;
 	}
-	key_find(s);
+	segment_key_find(s);
 	*segments = s;
 	return FAULT_OK;
 }
@@ -141,7 +103,7 @@ allocate_ahead(struct segments *s, uint64_t end, bool is_mail)
 			return FAULT_OK;
 		}
 		if (ahead == least)
-			return is_mail ? fault_from_errno(errno) : FAULT_OK;
+			return is_mail ? trouble(s, "take room for mail") : FAULT_OK;
 		ahead = least;
 	}
 	s->allocated = ahead;
@@ -180,7 +142,7 @@ file_open(struct segments *s, uint32_t segment, int flags)
 	s->file = openat(s->dir, segment_name(segment, name),
 		O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, s->mode);
 	if (s->file < 0)
-		return fault_from_errno(errno);
+		return trouble(s, (flags & O_CREAT) != 0 ? "begin the next file" : "open it");
 	if ((flags & O_CREAT) == 0)
 		return key_of_file(s);
 	if ((flags & O_CREAT) != 0 && fchmod(s->file, s->mode) < 0) {
@@ -284,31 +246,6 @@ tail_restore(struct segments *s, struct segment_tail tail)
 	return FAULT_OK;
 }
 
-/*
- * The key once more, in a file of its own: a store may have one segment only, and without its first
- * block nothing in it could be told from anything else.  No guarantee hangs on it.
- */
-static void
-key_copy_ensure(struct segments *s)
-{
-	uint8_t head[SEGMENT_HEAD_SIZE];
-	char name[SEGMENT_NAME_SIZE];
-	int file = openat(s->dir, segment_name(SEGMENT_KEY_COPY, name),
-		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, s->mode);
-
-	if (file < 0)
-		return;
-	segment_head_encode(&s->key, head);
-	bool is_whole = fchmod(file, s->mode) == 0 &&
-		pwrite(file, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-		fdatasync(file) == 0;
-	close(file);
-	/* Made again with the next segment. */
-	if (!is_whole)
-		(void)unlinkat(s->dir, name, 0);
-	s->dir_dirty = true;
-}
-
 enum fault
 segments_recover(struct segments *s, struct segment_tail tail)
 {
@@ -318,7 +255,7 @@ segments_recover(struct segments *s, struct segment_tail tail)
 	s->file_dirty = s->dir_dirty = true;
 	/* A backup has none. */
 	if (fault == FAULT_OK && s->key_is_known)
-		key_copy_ensure(s);
+		segment_key_copy(s);
 	return fault;
 }
 
@@ -328,26 +265,27 @@ segments_cut(struct segments *s, struct segment_tail tail)
 	if (s->broken == FAULT_OK && s->file >= 0 && tail.segment == s->tail.segment &&
 		tail.length == s->tail.length)
 		return FAULT_OK;
-	uint32_t last = s->tail.segment;
 	enum fault fault = tail_restore(s, tail);
-	for (uint32_t i = tail.segment + 1; fault == FAULT_OK && i <= last; i++)
-		fault = segments_remove(s, i);
-	s->file_dirty = false;
 	if (fault == FAULT_OK)
-		s->broken = FAULT_OK;
+		fault = later_remove(s, tail.segment);
+	s->file_dirty = false;
+	/* One that was done by half has to be done again, whatever the tail says now. */
+	s->broken = fault_of_host(fault);
 	return fault;
 }
 
-/* Writes all of the parts at the offset. */
+/* Writes all of the parts at the tail. */
 static enum fault
-write_parts(int file, struct iovec *parts, int count, uint64_t offset)
+write_parts(struct segments *s, struct iovec *parts, int count)
 {
+	uint64_t offset = s->tail.length;
+
 	while (count > 0) {
-		ssize_t n = pwritev(file, parts, count, (off_t)offset);
+		ssize_t n = pwritev(s->file, parts, count, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fault_from_errno(errno);
+			return trouble(s, "write");
 		offset += (uint64_t)n;
 		for (size_t left = (size_t)n; count > 0; parts++, count--) {
 			if (left < parts->iov_len) {
@@ -370,11 +308,11 @@ head_write(struct segments *s)
 
 	segment_head_encode(&s->key, head);
 	s->file_dirty = true;
-	enum fault fault = write_parts(s->file, &part, 1, 0);
+	enum fault fault = write_parts(s, &part, 1);
 	if (fault == FAULT_OK)
 		s->tail.length = sizeof(head);
 	s->is_keyed = true;
-	key_copy_ensure(s);
+	segment_key_copy(s);
 	return fault;
 }
 
@@ -390,11 +328,21 @@ roll_over(struct segments *s)
 		fault = file_open(s, s->tail.segment + 1, O_CREAT | O_TRUNC);
 	if (fault != FAULT_OK)
 		return fault;
-	s->tail = (struct segment_tail){.segment = s->tail.segment + 1};
+	struct segment_tail full = s->tail;
+	s->tail = (struct segment_tail){.segment = full.segment + 1};
 	s->allocated = s->zeroed = s->synced = 0;
 	s->dir_dirty = true;
-	s->must_turn = false;
-	return head_write(s);
+	fault = head_write(s);
+	if (fault == FAULT_OK) {
+		s->must_turn = false;
+		return FAULT_OK;
+	}
+	/* Without its head a file must not be written to: the next try begins it anew. */
+	file_close(s);
+	s->tail = full;
+	s->allocated = s->zeroed = s->synced = full.length;
+	s->file_dirty = false;
+	return fault;
 }
 
 static struct iovec
@@ -440,8 +388,7 @@ segments_append(
 	s->file_dirty = true;
 	fault = allocate_ahead(s, s->tail.length + length, is_mail);
 	if (fault == FAULT_OK)
-		fault = write_parts(
-			s->file, parts, sizeof(parts) / sizeof(parts[0]), s->tail.length);
+		fault = write_parts(s, parts, sizeof(parts) / sizeof(parts[0]));
 	if (fault != FAULT_OK)
 		return fault_of_host(fault);
 	*place = (struct segment_place){s->tail.segment, s->tail.length, length};
@@ -459,9 +406,9 @@ segments_header_checksum(const struct segments *s)
 
 /* The kernel tells of lost pages once: a second sync would say that all is well. */
 static enum fault
-sync_failed(struct segments *s, int error)
+sync_failed(struct segments *s, const char *what)
 {
-	s->broken = fault_of_host(fault_from_errno(error));
+	s->broken = fault_of_host(trouble(s, what));
 	return s->broken;
 }
 
@@ -488,11 +435,11 @@ segments_sync(struct segments *s)
 		return s->broken;
 	/* The bytes must be on disk before an index that points at them is. */
 	if (s->file_dirty && s->file >= 0 && fdatasync(s->file) < 0)
-		return sync_failed(s, errno);
+		return sync_failed(s, "sync");
 	s->file_dirty = false;
 	/* A new file's name too, or the index would point at no file after a crash. */
 	if (s->dir_dirty && fsync(s->dir) < 0)
-		return sync_failed(s, errno);
+		return sync_failed(s, "sync the directory");
 	s->dir_dirty = false;
 	if (s->file >= 0)
 		write_ahead(s);

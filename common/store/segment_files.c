@@ -9,9 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/store/segment_format.h"
 
 struct open_file {
@@ -28,6 +31,7 @@ struct segment_files {
 	struct segment_key key;
 	unsigned most;
 	uint64_t turn;
+	struct log_limit told;
 	struct open_file files[]; /* most of them */
 };
 
@@ -77,6 +81,43 @@ slot_find(struct segment_files *f, uint32_t segment)
 	return oldest;
 }
 
+/* The last errno as a fault; told with what an administrator needs to find the place. */
+static enum fault
+trouble(struct segment_files *f, uint32_t segment, uint64_t offset)
+{
+	char name[SEGMENT_NAME_SIZE];
+	int error = errno;
+
+	/* A file that is not there is told by who knows that it should be. */
+	if (error != ENOENT && log_limit_pass(&f->told, clock_mono_ms(&clock_system)))
+		log_error("segment %s: cannot read at %llu: %s", segment_name(segment, name),
+			(unsigned long long)offset, strerror(error));
+	return fault_from_errno(error);
+}
+
+static void
+slot_free(struct open_file *slot)
+{
+	if (slot->segment != 0)
+		close(slot->file);
+	*slot = (struct open_file){0};
+}
+
+/* Gives back the descriptor that was used least recently; false when there is none. */
+static bool
+oldest_free(struct segment_files *f)
+{
+	struct open_file *oldest = NULL;
+
+	for (unsigned i = 0; i < f->most; i++)
+		if (f->files[i].segment != 0 &&
+			(oldest == NULL || f->files[i].used_at < oldest->used_at))
+			oldest = &f->files[i];
+	if (oldest != NULL)
+		slot_free(oldest);
+	return oldest != NULL;
+}
+
 static enum fault
 slot_get(struct segment_files *f, uint32_t segment, struct open_file **found)
 {
@@ -86,12 +127,14 @@ slot_get(struct segment_files *f, uint32_t segment, struct open_file **found)
 		return FAULT_DAMAGED;
 	struct open_file *slot = slot_find(f, segment);
 	if (slot->segment != segment) {
-		int opened = openat(
-			f->dir, segment_name(segment, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		int opened;
+		do
+			opened = openat(f->dir, segment_name(segment, name),
+				O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		while (opened < 0 && (errno == EMFILE || errno == ENFILE) && oldest_free(f));
 		if (opened < 0)
-			return fault_from_errno(errno);
-		if (slot->segment != 0)
-			close(slot->file);
+			return trouble(f, segment, 0);
+		slot_free(slot);
 		*slot = (struct open_file){.segment = segment, .file = opened};
 	}
 	slot->used_at = ++f->turn;
@@ -185,7 +228,7 @@ segment_files_read(struct segment_files *f, uint32_t segment, uint64_t offset, v
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? fault_from_errno(errno) : FAULT_DAMAGED;
+			return n < 0 ? trouble(f, segment, offset) : FAULT_DAMAGED;
 		to += n;
 		offset += (uint64_t)n;
 		len -= (size_t)n;

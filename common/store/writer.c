@@ -29,6 +29,7 @@ enum {
 	DELIVERED_SECONDS = 7 * 86400,
 	CHANGES_MAX = 200000,
 	EVENTS_COMPARED = 64,
+	LOCK_TEXT = 32,
 };
 
 static enum fault
@@ -37,6 +38,29 @@ path_make(const char *dir, const char *name, char path[static PATH_MAX])
 	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
 
 	return n < 0 || n >= PATH_MAX ? FAULT_TOO_LONG : FAULT_OK;
+}
+
+/* The lock is the kernel's and ends with its holder; the file only names him. */
+static void
+lock_name(struct store_writer *w)
+{
+	char text[LOCK_TEXT];
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (ftruncate(w->lock, 0) < 0 || pwrite(w->lock, text, (size_t)n, 0) != n)
+		log_debug("%s: writer.lock does not say who holds it", w->dir);
+}
+
+static enum fault
+lock_is_held(const struct store_writer *w)
+{
+	char text[LOCK_TEXT] = "";
+	ssize_t n = pread(w->lock, text, sizeof(text) - 1, 0);
+	long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+
+	log_error("%s: another process writes this store: it holds writer.lock (process %ld)",
+		w->dir, pid);
+	return FAULT_BUSY;
 }
 
 static enum fault
@@ -51,7 +75,8 @@ lock_take(struct store_writer *w)
 	if (w->lock < 0)
 		return fault_from_errno(errno);
 	if (flock(w->lock, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? FAULT_BUSY : fault_from_errno(errno);
+		return errno == EWOULDBLOCK ? lock_is_held(w) : fault_from_errno(errno);
+	lock_name(w);
 	return FAULT_OK;
 }
 

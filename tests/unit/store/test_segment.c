@@ -5,26 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/store/segment_format.h"
+#include "tests/unit/store/disk.h"
 #include "tests/unit/store/fixture.h"
-
-/* In place of the C library's: a sync that fails once, and as on Linux never tells again. */
-static int syncs_until_failure = -1;
-
-int fdatasync(int fd);
-
-int
-fdatasync(int fd)
-{
-	if (syncs_until_failure >= 0 && syncs_until_failure-- == 0) {
-		errno = EIO;
-		return -1;
-	}
-	return (int)syscall(SYS_fdatasync, fd);
-}
 
 static const struct segment_record example = {
 	.kind = SEGMENT_QUEUE,
@@ -215,10 +200,11 @@ START_TEST(after_a_failed_sync_nothing_is_trusted_until_a_cut)
 		if (roll == 0)
 			ck_assert_ok(segments_append(p.segments, &example, &place));
 		/* With a full segment the next append syncs it, else segments_sync does. */
-		syncs_until_failure = 0;
+		disk_plan(&(struct disk_plan){.calls = DISK_SYNC, .name = ".seg", .error = EIO});
 		ck_assert_fault(roll != 0 ? segments_append(p.segments, &example, &place)
 					  : segments_sync(p.segments),
 			FAULT_IO);
+		ck_assert_uint_eq(disk_heal(), 1);
 		ck_assert_fault(segments_append(p.segments, &example, &place), FAULT_IO);
 		ck_assert_fault(segments_sync(p.segments), FAULT_IO);
 		ck_assert_ok(segments_cut(p.segments, tail));
