@@ -606,7 +606,7 @@ START_TEST(a_backup_beside_housekeeping_is_consistent)
 		pid_t child = fork();
 		must(child >= 0);
 		if (child == 0)
-			_exit(store_backup(f.dir, to, &options, &bytes));
+			_exit((int)store_backup(f.dir, to, &options, &bytes));
 		int status = -1;
 		do {
 			append_noise(&f, number++);
