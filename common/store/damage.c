@@ -34,6 +34,24 @@ damage_is_known(const struct damage_list *list, const struct segment_place *plac
 	return false;
 }
 
+static bool
+is_before(struct segment_tail a, struct segment_tail b)
+{
+	return a.segment < b.segment || (a.segment == b.segment && a.length < b.length);
+}
+
+bool
+damage_is_between(const struct damage_list *list, struct segment_tail from, struct segment_tail to)
+{
+	bool is_between = is_before(to, list->silent);
+
+	for (size_t i = 0; i < list->count && !is_between; i++) {
+		struct segment_tail at = {list->places[i].segment, list->places[i].offset};
+		is_between = !is_before(at, from) && !is_before(to, at);
+	}
+	return is_between;
+}
+
 enum fault
 damage_load(struct kv_txn *txn, struct damage_list *list)
 {

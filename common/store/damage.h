@@ -20,6 +20,8 @@ struct damage_list {
 void damage_add(struct damage_list *, const struct segment_place *);
 /* Whether bytes, or a gap, of the log from one place to another of the same segment are known. */
 bool damage_is_known(const struct damage_list *, const struct segment_place *);
+/* Whether one of them lies from here to there. */
+bool damage_is_between(const struct damage_list *, struct segment_tail, struct segment_tail);
 /* No list stands for an empty one. */
 MUST_USE enum fault damage_load(struct kv_txn *, struct damage_list *);
 void damage_save(struct kv_txn *, const struct damage_list *);

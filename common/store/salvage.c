@@ -69,6 +69,19 @@ salvage_next(struct salvage *s, unsigned table, struct salvage_key *at, struct s
 	return true;
 }
 
+/*
+ * A torn record at the end of the last segment is as long as its header says: what was appended
+ * there would stand within it.  So salvage begins a segment of its own.
+ */
+static void
+segment_begin(struct salvage *s)
+{
+	struct journal *j = s->writer->journal;
+
+	if (journal_tail(j).segment <= s->log.scan.end.segment)
+		journal_turn(j);
+}
+
 static enum fault
 step_run(struct salvage *s, salvage_step *step, struct salvage_key *at, bool *more)
 {
@@ -76,6 +89,8 @@ step_run(struct salvage *s, salvage_step *step, struct salvage_key *at, bool *mo
 		s->message_emails.count, s->email_bodies.count, s->wanted.count, s->expunged.count};
 	struct salvage_report report = *s->report;
 	struct salvage_key next = *at;
+
+	segment_begin(s);
 	enum fault fault = writer_begin(s->writer);
 
 	if (fault != FAULT_OK)
@@ -142,6 +157,7 @@ log_resume(struct salvage *s)
 
 	journal_rebuild_end(w->journal, &s->log.point);
 	*s->report = s->log.report;
+	segment_begin(s);
 	enum fault fault = journal_begin(w->journal, &w->txn);
 	if (fault != FAULT_OK)
 		return fault;

@@ -269,9 +269,11 @@ changes_place(struct salvage *s)
 	uint8_t chain[JOURNAL_CHAIN_SIZE];
 	bool is_whole = chain_read(s, &l->scan.place, r, chain);
 
-	/* A rotten prefix is told with the record; its number is in the header. */
-	if (!is_whole)
+	/* Its number is in the header, and the changes may be whole. */
+	if (!is_whole) {
+		damage_note(s, &l->scan.place, "a record of changes is damaged in its prefix");
 		memcpy(chain, l->point.chain, sizeof(chain));
+	}
 	if (follows(&l->point, r, chain) && l->hidden < HIDDEN_MAX)
 		return;
 	l->lost_bytes += l->hidden;

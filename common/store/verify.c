@@ -2,7 +2,7 @@
 /*
  * Verifies a store while it is in use: first each account, in one committed state of it; then
  * the reference counts of the whole store, in one state; then every record of the segments, a few
- * at a time.  Runs in mailboxd, or in a program of its own on a store at rest.
+ * at a time; then the log.  Runs in mailboxd, or in a program of its own on a store at rest.
  */
 #include "common/store/verify_private.h"
 
@@ -230,7 +230,7 @@ step_bodies(struct store_verify *v)
 		bool is_there = v->options.account != 0 ? body_next_listed(v, &id, &body)
 							: body_next(v, &id, &body);
 		if (!is_there) {
-			v->stage = STAGE_DONE;
+			v->stage = v->options.account != 0 ? STAGE_DONE : STAGE_LOG;
 			break;
 		}
 		v->next = id + 1;
@@ -266,6 +266,7 @@ verify_free(struct store_verify *v)
 		return;
 	id_list_clear(&v->ids);
 	id_list_clear(&v->bodies);
+	free(v->log);
 	free(v);
 }
 
@@ -282,6 +283,8 @@ verify_step(struct store_verify *v, bool *done)
 		fault = step_references(v);
 	else if (v->stage == STAGE_BODIES)
 		fault = step_bodies(v);
+	else if (v->stage == STAGE_LOG)
+		fault = verify_step_log(v);
 	reader_end(v->reader);
 	*done = v->stage == STAGE_DONE;
 	return fault;

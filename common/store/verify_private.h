@@ -7,7 +7,7 @@
 #include "common/store/reader_private.h"
 #include "common/store/verify.h"
 
-enum stage { STAGE_ACCOUNTS, STAGE_REFERENCES, STAGE_BODIES, STAGE_DONE };
+enum stage { STAGE_ACCOUNTS, STAGE_REFERENCES, STAGE_BODIES, STAGE_LOG, STAGE_DONE };
 
 struct store_verify {
 	struct store_reader *reader;
@@ -19,6 +19,7 @@ struct store_verify {
 	struct id_list bodies; /* of the one account that is verified, sorted */
 	size_t body_at; /* in bodies: the next one */
 	uint64_t account; /* being checked, for findings */
+	struct verify_log *log; /* NULL until it is begun */
 };
 
 /* Tells of a finding in v->account. */
@@ -41,6 +42,8 @@ void segment_counts_clear(struct segment_counts *);
 /* With the records of all segments. */
 void verify_segments_compare(struct store_verify *, const struct segment_counts *);
 
+/* verify_log.c: a slice of the log, or the next stage. */
+MUST_USE enum fault verify_step_log(struct store_verify *);
 /* verify_accounts.c: the next account from v->next on, or the next stage. */
 MUST_USE enum fault verify_step_accounts(struct store_verify *);
 
