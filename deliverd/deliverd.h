@@ -17,6 +17,7 @@ struct deliverd {
 	struct delivery *deliveries; /* in flight */
 	unsigned delivery_count;
 	uint64_t bytes_held; /* of messages in flight, against settings.message_memory */
+	uint64_t sealed_bytes; /* of sealed copies on their way to mailboxd, of all deliveries */
 	uint64_t messages, recipients, stored, failed, deferred, forwarded; /* since the start */
 	bool stopping;
 };

@@ -20,7 +20,7 @@ enum {
 	ARENA_BUDGET = 8 * 1024 * 1024, /* texts of a thousand recipients and their targets */
 	TARGETS_PER_APPEND = 200, /* so that the longest prefixes fit into a frame */
 	SEALED_AT_ONCE = 16, /* copies of one message that are on their way to mailboxd */
-	SEALED_BYTES = 32 * 1024 * 1024, /* of these copies; one always goes */
+	SEALED_BYTES = 32 * 1024 * 1024, /* of those of all messages; one of each always goes */
 	STEP_TIMEOUT_MS = 120000,
 };
 
@@ -86,6 +86,13 @@ unlink_delivery(struct delivery *d)
 	deliverd->bytes_held -= d->message.len;
 }
 
+/* Bytes of one sealed copy. */
+static uint64_t
+copy_size(const struct delivery *d)
+{
+	return seal_stored_len(d->package.body.stored_len);
+}
+
 static void
 delivery_free(struct delivery *d)
 {
@@ -93,6 +100,7 @@ delivery_free(struct delivery *d)
 
 	for (uint32_t i = 0; i < d->step_count; i++)
 		ipc_cancel(d->steps[i].call);
+	deliverd->sealed_bytes -= d->sealed_away * copy_size(d);
 	unlink_delivery(d);
 	package_clear(&d->package);
 	memfd_unmap(&d->message);
@@ -209,8 +217,10 @@ on_appended(void *arg, const struct ipc_answer *answer)
 	s->call = 0;
 	take_append_results(s, answer);
 	d->steps_left--;
-	if (s->first >= d->plain_count)
+	if (s->first >= d->plain_count) {
 		d->sealed_away--;
+		d->deliverd->sealed_bytes -= copy_size(d);
+	}
 	send_sealed(d);
 	if (d->steps_left == 0)
 		finish(d);
@@ -285,7 +295,7 @@ seal_and_send(struct step *s)
 static bool
 may_send_sealed(const struct delivery *d)
 {
-	uint64_t bytes = (d->sealed_away + 1) * d->package.body.stored_len;
+	uint64_t bytes = d->deliverd->sealed_bytes + copy_size(d);
 
 	return d->next_sealed < d->step_count &&
 		(d->sealed_away == 0 || (d->sealed_away < SEALED_AT_ONCE && bytes <= SEALED_BYTES));
@@ -301,6 +311,7 @@ send_sealed(struct delivery *d)
 
 		if (fault == FAULT_OK) {
 			d->sealed_away++;
+			d->deliverd->sealed_bytes += copy_size(d);
 		} else {
 			plan_stored(&d->plan, d->order[s->first], fault_of_host(fault));
 			d->steps_left--;
