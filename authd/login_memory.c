@@ -175,9 +175,17 @@ login_memory_add(struct login_memory *m, const struct login_tag *tag, enum login
 static bool
 has_room_for_keys(struct login_memory *m)
 {
+	static const size_t size = (size_t)LOGIN_MEMORY_KEYS * LOGIN_KEY_LEN;
+
 	/* Free when it has been called before; sodium_malloc relies on it. */
-	if (m->keys == NULL && sodium_init() >= 0)
-		m->keys = sodium_malloc((size_t)LOGIN_MEMORY_KEYS * LOGIN_KEY_LEN);
+	if (m->keys != NULL || sodium_init() < 0)
+		return m->keys != NULL;
+	m->keys = sodium_malloc(size);
+	/* It locks, but does not tell when it could not: RLIMIT_MEMLOCK. */
+	if (m->keys != NULL && sodium_mlock(m->keys, size) != 0) {
+		sodium_free(m->keys);
+		m->keys = NULL;
+	}
 	return m->keys != NULL;
 }
 

@@ -13,6 +13,15 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* For what cannot be tested under the address sanitizer. */
+#if defined(__has_feature)
+#define HAS_ASAN __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#else
+#define HAS_ASAN 0
+#endif
+
 typedef void unit_fill(TCase *tc);
 
 /* Called before main by UNIT. */

@@ -22,14 +22,6 @@ enum { DEADLINE_MS = 20000, MAILD_FD = 3 };
 
 #define PASSWORD "the password of alice"
 
-#if defined(__has_feature)
-#define HAS_ASAN __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define HAS_ASAN 1
-#else
-#define HAS_ASAN 0
-#endif
-
 #define must(condition)                                                                            \
 	do {                                                                                       \
 		if (!(condition))                                                                  \

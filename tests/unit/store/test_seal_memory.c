@@ -15,14 +15,6 @@
 #include "common/store/seal.h"
 #include "tests/unit/store/fixture.h"
 
-#if defined(__has_feature)
-#define HAS_ASAN __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define HAS_ASAN 1
-#else
-#define HAS_ASAN 0
-#endif
-
 enum { MARK_LEN = 24, MASK = 0x5a };
 
 /* Never in clear anywhere but in the message. */
