@@ -187,19 +187,19 @@ change_apply(void *arg, const struct journal_logged *l)
 	return fault != FAULT_OK ? fault : txn->fault;
 }
 
-/* The checksum that a record of changes has of the commit before it. */
+/* The checksum that a record of changes has of the commit before it, and the digest since then. */
 static bool
-chain_read(struct salvage *s, const struct segment_place *place, const struct segment_record *r,
-	uint8_t chain[static JOURNAL_CHAIN_SIZE])
+prefix_read(struct salvage *s, uint8_t prefix[static PREFIX_SIZE])
 {
-	uint8_t prefix[PREFIX_SIZE], checksum[SEGMENT_CHECKSUM_SIZE];
+	const struct segment_place *place = &s->log.scan.place;
+	const struct segment_record *r = &s->log.scan.record;
+	uint8_t checksum[SEGMENT_CHECKSUM_SIZE];
 
 	if (r->prefix.len != PREFIX_SIZE || r->structure.len != 0 ||
 		segment_files_read(s->files, place->segment, place->offset + SEGMENT_HEADER_SIZE,
-			prefix, sizeof(prefix)) != FAULT_OK)
+			prefix, PREFIX_SIZE) != FAULT_OK)
 		return false;
-	segment_parts_checksum(slice_make(prefix, sizeof(prefix)), SLICE(""), checksum);
-	memcpy(chain, prefix, JOURNAL_CHAIN_SIZE);
+	segment_parts_checksum(slice_make(prefix, PREFIX_SIZE), SLICE(""), checksum);
 	return memcmp(checksum, r->parts_checksum, sizeof(checksum)) == 0;
 }
 
@@ -256,8 +256,21 @@ commit_end(struct salvage *s)
 	l->point.tail = l->scan.at;
 	l->damage = l->suspect = l->border = l->removed = false;
 	l->hidden = 0;
+	memset(l->digest, 0, sizeof(l->digest));
 	l->report.commits++;
 	return pending_settle(s);
+}
+
+/* A last record of a commit that follows: are those before it all there? */
+static void
+digest_check(struct salvage *s, const uint8_t *digest)
+{
+	struct salvage_log *l = &s->log;
+	struct segment_place gap = {l->scan.place.segment, l->scan.place.offset, 0};
+
+	if (l->scan.record.mailbox == 1 && !l->damage && !l->removed &&
+		memcmp(digest, l->digest, JOURNAL_CHAIN_SIZE) != 0)
+		damage_note(s, &gap, "records of mail are missing before this place");
 }
 
 /* Sequence and chain of a record of changes against what came before it. */
@@ -266,23 +279,25 @@ changes_place(struct salvage *s)
 {
 	struct salvage_log *l = &s->log;
 	const struct segment_record *r = &l->scan.record;
-	uint8_t chain[JOURNAL_CHAIN_SIZE];
-	bool is_whole = chain_read(s, &l->scan.place, r, chain);
+	uint8_t prefix[PREFIX_SIZE];
+	bool is_whole = prefix_read(s, prefix);
 
 	/* Its number is in the header, and the changes may be whole. */
 	if (!is_whole) {
 		damage_note(s, &l->scan.place, "a record of changes is damaged in its prefix");
-		memcpy(chain, l->point.chain, sizeof(chain));
+		memcpy(prefix, l->point.chain, JOURNAL_CHAIN_SIZE);
 	}
-	if (follows(&l->point, r, chain) && l->hidden < HIDDEN_MAX)
+	if (is_whole && follows(&l->point, r, prefix))
+		digest_check(s, prefix + JOURNAL_CHAIN_SIZE);
+	if (follows(&l->point, r, prefix) && l->hidden < HIDDEN_MAX)
 		return;
 	l->lost_bytes += l->hidden;
 	l->hidden = 0;
-	if (follows(&l->point, r, chain))
+	if (follows(&l->point, r, prefix))
 		return;
 	gap_pass(s, &l->scan.place);
 	l->point.sequence = r->email_id - 1;
-	memcpy(l->point.chain, chain, sizeof(chain));
+	memcpy(l->point.chain, prefix, JOURNAL_CHAIN_SIZE);
 }
 
 static enum fault
@@ -317,13 +332,12 @@ static bool
 changes_are_true(struct salvage *s)
 {
 	struct salvage_log *l = &s->log;
-	uint8_t chain[JOURNAL_CHAIN_SIZE];
+	uint8_t prefix[PREFIX_SIZE];
 
 	if (l->scan.record.email_id <= l->point.sequence)
 		return false;
 	return !l->suspect ||
-		(chain_read(s, &l->scan.place, &l->scan.record, chain) &&
-			follows(&l->point, &l->scan.record, chain));
+		(prefix_read(s, prefix) && follows(&l->point, &l->scan.record, prefix));
 }
 
 static enum fault
@@ -357,6 +371,20 @@ on_mail(struct salvage *s)
 		fault = pending_settle(s);
 	s->pending[l->pending].place = salvage_place_pack(&l->scan.place);
 	s->pending[l->pending++].email_id = r->email_id;
+	return fault;
+}
+
+static enum fault
+on_record(struct salvage *s)
+{
+	struct salvage_log *l = &s->log;
+	const struct segment_record *r = &l->scan.record;
+
+	if (r->kind == SEGMENT_CHANGES && r->mailbox == 1)
+		return on_changes(s);
+	enum fault fault = r->kind == SEGMENT_CHANGES ? on_changes(s) : on_mail(s);
+	if (r->kind != SEGMENT_HEAD)
+		journal_digest_add(l->digest, r->header_checksum);
 	return fault;
 }
 
@@ -404,7 +432,7 @@ found_pass(struct salvage *s, enum log_found found)
 	case LOG_RECORD:
 		if (s->log.scan.place.offset == 0)
 			s->log.no_key = s->log.scan.record.kind != SEGMENT_HEAD;
-		return s->log.scan.record.kind == SEGMENT_CHANGES ? on_changes(s) : on_mail(s);
+		return on_record(s);
 	case LOG_DAMAGE:
 		on_damage(s);
 		break;

@@ -26,6 +26,7 @@ struct salvage_log {
 	bool no_key; /* of format 1: the checksums of headers can be forged */
 	bool border; /* of two segments */
 	bool removed; /* a segment is missing: all about that is done */
+	uint8_t digest[JOURNAL_CHAIN_SIZE]; /* of the headers */
 	uint64_t id_max;
 	size_t candidates;
 	size_t pending;

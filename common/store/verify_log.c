@@ -198,7 +198,7 @@ chain_check(struct store_verify *v, const uint8_t prefix[static PREFIX_SIZE])
 			"segment %u at %llu: commit %llu follows %llu: the log has a gap" LOST,
 			p->segment, number(p->offset), number(r->email_id),
 			number(l->point.sequence));
-	if (follows && r->mailbox == 1 &&
+	if (follows && r->mailbox == 1 && !damage_is_between(&l->damages, l->point.tail, here) &&
 		memcmp(prefix + JOURNAL_CHAIN_SIZE, l->digest, JOURNAL_CHAIN_SIZE) != 0)
 		verify_found(v, 0, 0, "segment %u at %llu: records of commit %llu are missing",
 			p->segment, number(p->offset), number(r->email_id));
