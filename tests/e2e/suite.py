@@ -35,6 +35,9 @@ imaplib._MAXLINE = 10_000_000
 # LeakSanitizer needs ptrace, which a sandboxed process does not have.
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
 
+# A shell starts its background jobs with SIGINT ignored; what the tests start must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wait_until(condition, what="the condition", deadline_s=DEADLINE_S):
     """Polls until condition() gives something true, and returns that."""
