@@ -61,7 +61,9 @@ start(struct checkpointer *c)
 	enum fault fault = journal_checkpoint_start(c->journal, &c->sync);
 	if (fault != FAULT_OK) {
 		c->sync = NULL;
-		log_warning("checkpoint: %s", fault_text(fault));
+		/* A transaction is open: its commit asks again. */
+		if (fault != FAULT_BUSY)
+			log_warning("checkpoint: %s", fault_text(fault));
 		return;
 	}
 	if (thread_start(c))

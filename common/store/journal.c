@@ -97,6 +97,9 @@ cut_now(struct journal *j)
 {
 	if (!j->must_cut)
 		return FAULT_OK;
+	/* Nobody knows whether the index has it: the next start finds out. */
+	if (j->broken)
+		return FAULT_IO;
 	enum fault fault = segments_cut(j->segments, j->cut_to);
 	if (fault != FAULT_OK)
 		return fault_of_host(fault);
@@ -114,7 +117,7 @@ journal_cut(struct journal *j)
 	j->cut_to = j->point.tail;
 	enum fault fault = cut_now(j);
 	/* Tried again before the next append. */
-	if (fault != FAULT_OK)
+	if (fault != FAULT_OK && !j->broken)
 		log_warning("%s: cannot cut the log: %s", j->dir, fault_text(fault));
 }
 
@@ -331,6 +334,23 @@ is_empty(const struct journal *j)
 		tail.length == j->point.tail.length;
 }
 
+/*
+ * Somebody is told now that nothing happened: the batch must not come back with the next start.
+ * was_synced: the log has it durably, so its end must become so, too.
+ */
+static void
+commit_failed(struct journal *j, bool was_synced)
+{
+	changes_drop(j);
+	j->txn = NULL;
+	j->broken |= kv_is_broken(j->kv);
+	if (cut_now(j) != FAULT_OK || !was_synced || segments_sync(j->segments) == FAULT_OK)
+		return;
+	j->must_cut = true;
+	j->cut_to = j->point.tail;
+	j->has_changes = false;
+}
+
 enum fault
 journal_commit(struct journal *j, struct kv_txn *txn)
 {
@@ -346,19 +366,17 @@ journal_commit(struct journal *j, struct kv_txn *txn)
 	enum fault fault = log_commit(j, txn, &next);
 	if (fault != FAULT_OK) {
 		kv_abort(txn);
-		changes_drop(j);
-		j->txn = NULL;
+		commit_failed(j, false);
 		return fault_of_host(fault);
 	}
 	fault = kv_commit(txn);
-	j->txn = NULL;
 	if (fault != FAULT_OK) {
 		if (fault != FAULT_BUSY)
 			log_error("%s: the index cannot be changed: %s", j->dir, fault_text(fault));
-		changes_drop(j);
-		j->broken |= kv_is_broken(j->kv);
+		commit_failed(j, true);
 		return fault_of_host(fault);
 	}
+	j->txn = NULL;
 	j->point = next;
 	batch_reset(j);
 	commit_counted(j);
@@ -427,7 +445,10 @@ index_lost(struct journal *j)
 	j->broken = true;
 	j->durable.suspect = true;
 	j->durable.serial += 2;
-	enum fault fault = checkpoint_write(j->file, &j->durable);
+	enum fault fault = FAULT_NOT_FOUND;
+	/* A first start has none to go back to, and has not changed anything. */
+	if (j->durable.metas.page_size != 0)
+		fault = checkpoint_write(j->file, &j->durable);
 	log_error(
 		"%s: the index cannot be written to the disk: no more changes.  Stop all and start "
 		"again to recover from the log%s",

@@ -26,6 +26,7 @@
 enum {
 	JOURNAL_BOOT_SIZE = 16, /* bytes of a boot id */
 	JOURNAL_CHAIN_SIZE = 16,
+	JOURNAL_STORED_MAX = 64 * 1024 * 1024, /* bytes of a value for journal_put_stored() */
 };
 
 /* A point of the log, between two commits. */
@@ -91,7 +92,8 @@ void journal_repeat_stored(struct journal *, struct kv_txn *, const struct kv_ch
 	const struct segment_place *value_at);
 /*
  * FAULT_OK: durable, and seen by readers.  FAULT_BUSY: the index had to grow, do it all again.
- * Else nothing happened, as far as anybody can see; after a power cut it may have happened.
+ * Else nothing happened; but when the journal is broken now, or when the power goes at this very
+ * moment, it may turn out to have happened.
  */
 MUST_USE enum fault journal_commit(struct journal *, struct kv_txn *);
 /* Drops the transaction; what was appended since the last commit stays, for the next one. */

@@ -16,7 +16,7 @@
 #include "common/store/journal_private.h"
 #include "common/store/segment_format.h"
 
-enum { OP_PUT = 1, OP_DELETE = 2, OP_PUT_STORED = 3, STORED_MAX = 64 * 1024 * 1024 };
+enum { OP_PUT = 1, OP_DELETE = 2, OP_PUT_STORED = 3 };
 
 static void
 add_be16(struct buffer *b, uint16_t value)
@@ -101,7 +101,7 @@ take_value(struct cursor *c, int op, struct journal_logged *l)
 	case OP_PUT_STORED:
 		l->is_stored = true;
 		return take_be32(c, &l->value_len) && take_be32(c, &l->value_at.segment) &&
-			take_be64(c, &l->value_at.offset) && l->value_len <= STORED_MAX;
+			take_be64(c, &l->value_at.offset) && l->value_len <= JOURNAL_STORED_MAX;
 	default:
 		return false;
 	}

@@ -94,6 +94,7 @@ checkpoint_file_ensure(struct journal *j)
 static enum fault
 index_restore(struct journal *j, const char *index)
 {
+	j->is_continued = is_same_boot(j);
 	if (!j->durable.suspect && (is_same_boot(j) || was_synced(j)))
 		return FAULT_OK;
 	enum fault fault = kv_metas_restore(index, &j->durable.metas);
@@ -102,6 +103,10 @@ index_restore(struct journal *j, const char *index)
 			j->dir);
 	else if (fault == FAULT_NOT_FOUND)
 		log_error("%s: the index is lost, but not the checkpoint: not touched", j->dir);
+	else if (fault == FAULT_DAMAGED)
+		log_error("%s: the checkpoint is not of this index: not touched.  If the index was "
+			  "put here by hand, remove the file \"checkpoint\"",
+			j->dir);
 	else if (fault == FAULT_OK)
 		log_info("%s: recovering from the checkpoint of commit %llu", j->dir,
 			(unsigned long long)j->durable.point.sequence);
@@ -194,18 +199,20 @@ new_check(struct journal *j, struct journal_point *point)
 }
 
 static enum fault
-point_find(struct journal *j, struct journal_point *point)
+point_find(struct journal *j, struct journal_point *point, bool *is_saved)
 {
 	struct kv_txn txn;
 	enum fault fault = kv_begin_read(j->kv, &txn);
 
 	*point = (struct journal_point){0};
+	*is_saved = false;
 	if (fault != FAULT_OK)
 		return fault;
 	if (j->options.check != NULL)
 		fault = j->options.check(&txn);
 	if (fault == FAULT_OK)
 		fault = journal_point_load(&txn, j->options.meta_table, point);
+	*is_saved = fault == FAULT_OK;
 	if (fault == FAULT_NOT_FOUND && j->options.tail_of_older != NULL)
 		fault = j->options.tail_of_older(&txn, &point->tail);
 	kv_abort(&txn);
@@ -228,7 +235,9 @@ point_write(struct journal *j)
 static enum fault
 recover(struct journal *j)
 {
-	enum fault fault = point_find(j, &j->point);
+	bool is_saved;
+	enum fault fault = point_find(j, &j->point, &is_saved);
+	uint64_t before = j->point.sequence;
 
 	if (fault == FAULT_OK)
 		fault = checkpoint_file_ensure(j);
@@ -240,14 +249,14 @@ recover(struct journal *j)
 		fault = journal_checkpoint(j);
 	if (fault == FAULT_OK)
 		fault = kv_tables_make(j->kv);
-	if (fault == FAULT_OK && !j->options.rebuild)
+	if (fault == FAULT_OK && j->options.rebuild)
+		fault = journal_log_end(j, j->point.tail, j->point.tail);
+	else if (fault == FAULT_OK)
 		fault = journal_replay(j, &j->point);
-	if (fault == FAULT_OK)
-		fault = segments_recover(j->segments, j->point.tail);
-	/* Of a process that died before its sync, and was believed now. */
-	if (fault == FAULT_OK)
-		fault = segments_sync(j->segments);
-	if (fault == FAULT_OK)
+	/* A start that finds all in order needs no room on the disk. */
+	if (fault != FAULT_OK || (is_saved && j->point.sequence == before))
+		return fault;
+	if (!is_saved)
 		fault = point_write(j);
 	return fault != FAULT_OK ? fault : journal_checkpoint(j);
 }
@@ -302,6 +311,9 @@ journal_close(struct journal *j)
 {
 	if (j == NULL)
 		return;
+	/* What was told to have failed must not come back. */
+	if (!j->broken && j->must_cut)
+		journal_cut(j);
 	/* Whoever had it run in a thread has waited for that. */
 	if (!j->broken && !j->sync.running && j->commits > 0)
 		(void)!journal_checkpoint(j);

@@ -25,6 +25,7 @@ struct journal {
 	uint8_t boot_id[JOURNAL_BOOT_SIZE];
 	bool lazy; /* the boot id is known: the index need not be synced with each commit */
 	bool broken;
+	bool is_continued; /* the machine has not been off since the last process that wrote */
 	struct kv *kv;
 	struct segments *segments;
 	struct journal_point point; /* of the last commit */
@@ -89,6 +90,9 @@ void journal_point_save(struct kv_txn *, unsigned meta_table, const struct journ
  * After a rebuilding: what follows is logged, behind this point (its tail is the journal's).
  */
 void journal_rebuild_end(struct journal *, const struct journal_point *);
+/* Cuts off what the log has behind its end, and makes what is behind known durable. */
+MUST_USE enum fault journal_log_end(
+	struct journal *, struct segment_tail known, struct segment_tail end);
 /* journal_replay.c: does again what the log has after *point, and moves it to the log's end. */
 MUST_USE enum fault journal_replay(struct journal *, struct journal_point *);
 

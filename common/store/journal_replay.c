@@ -23,6 +23,7 @@ struct replay {
 	struct journal_walk walk;
 	struct kv_txn *txn;
 	uint64_t applied; /* bytes in this transaction */
+	struct segment_tail end; /* of the last commit that counts */
 };
 
 static enum fault
@@ -45,7 +46,7 @@ record_check(void *arg, const struct segment_place *place, const struct segment_
 {
 	struct replay *r = arg;
 
-	return journal_record_is_whole(&r->walk, place, record) ? FAULT_OK : FAULT_DAMAGED;
+	return journal_record_is_stored(&r->walk, place, record) ? FAULT_OK : FAULT_DAMAGED;
 }
 
 /* How many commits follow, the last one without its torn end. */
@@ -72,13 +73,16 @@ commits_count(struct replay *r, const struct journal_point *from, uint64_t *coun
 			(unsigned long long)last.tail.length);
 		return FAULT_DAMAGED;
 	}
+	r->end = last.tail;
 	if (*count == 0)
 		return FAULT_OK;
 	journal_walk_init(&r->walk, r->files, r->bodies, &before);
 	fault = journal_walk_commit(&r->walk, record_check, r);
-	if (fault == FAULT_DAMAGED)
-		(*count)--;
-	return fault == FAULT_DAMAGED ? FAULT_OK : fault;
+	if (fault != FAULT_DAMAGED)
+		return fault;
+	(*count)--;
+	r->end = before.tail;
+	return FAULT_OK;
 }
 
 static enum fault
@@ -132,9 +136,12 @@ commits_apply(struct replay *r, struct journal_point *point, uint64_t *left)
 static enum fault
 replay_run(struct replay *r, struct journal_point *point)
 {
-	uint64_t left;
+	uint64_t left = 0;
 	enum fault fault = commits_count(r, point, &left);
 
+	/* The index must never be ahead of what is durable of the log, here too. */
+	if (fault == FAULT_OK)
+		fault = journal_log_end(r->journal, point->tail, r->end);
 	if (fault == FAULT_OK && left > 0)
 		log_info("%s: replaying %llu commits from the log", r->journal->dir,
 			(unsigned long long)left);
@@ -145,7 +152,24 @@ replay_run(struct replay *r, struct journal_point *point)
 		if (fault == FAULT_BUSY && tries < APPLY_TRIES)
 			fault = FAULT_OK;
 	}
+	if (fault == FAULT_DAMAGED && left > 0)
+		log_error("%s: the log is damaged behind commit %llu: restore a backup, or salvage",
+			r->journal->dir, (unsigned long long)point->sequence);
 	return fault;
+}
+
+enum fault
+journal_log_end(struct journal *j, struct segment_tail known, struct segment_tail end)
+{
+	enum fault fault = segments_recover(j->segments, end);
+
+	/*
+	 * Of a process that died before its sync, or whose sync failed: then the kernel takes for
+	 * clean what has never come to the disk.
+	 */
+	if (fault == FAULT_OK && j->is_continued)
+		fault = segments_rewrite(j->segments, known);
+	return fault != FAULT_OK ? fault : segments_sync(j->segments);
 }
 
 enum fault

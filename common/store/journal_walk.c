@@ -88,6 +88,33 @@ journal_record_is_whole(struct journal_walk *w, const struct segment_place *plac
 	return body_verify(w->bodies, &body, record->checksum) == FAULT_OK;
 }
 
+static bool
+stored_is_whole(struct journal_walk *w, const struct segment_place *place,
+	const struct segment_record *record)
+{
+	static char bytes[SEARCH];
+	struct segment_sum sum = {0};
+	uint64_t from = segment_body_offset(place, record);
+
+	for (uint64_t at = 0; at < record->body.len; at += SEARCH) {
+		uint64_t left = record->body.len - at;
+		size_t len = left < SEARCH ? (size_t)left : SEARCH;
+		if (segment_files_read(w->files, place->segment, from + at, bytes, len) != FAULT_OK)
+			return false;
+		segment_sum_add(&sum, slice_make(bytes, len));
+	}
+	return segment_sum_value(&sum) == record->stored_sum;
+}
+
+bool
+journal_record_is_stored(struct journal_walk *w, const struct segment_place *place,
+	const struct segment_record *record)
+{
+	if (record->stored_sum == 0 || record->kind == SEGMENT_CHANGES)
+		return journal_record_is_whole(w, place, record);
+	return parts_are_whole(w, place, record) && stored_is_whole(w, place, record);
+}
+
 enum fault
 journal_changes_read(struct journal_walk *w, const struct segment_place *place,
 	const struct segment_record *record, struct slice *changes)
@@ -176,13 +203,17 @@ static bool
 segment_has_later(struct journal_walk *w, uint64_t size, uint64_t sequence)
 {
 	static char bytes[SEARCH];
+	/* What this file had up to here was synced, so its head has become damaged since. */
+	bool any = w->at.segment == w->point.tail.segment && w->point.tail.length > 0 &&
+		segment_files_is_headless(w->files, w->at.segment);
 
 	for (uint64_t at = w->at.length; at + SEGMENT_HEADER_SIZE <= size; at += SEARCH) {
 		size_t len = size - at < SEARCH ? (size_t)(size - at) : SEARCH;
 		if (segment_files_read(w->files, w->at.segment, at, bytes, len) != FAULT_OK)
 			return false;
 		for (size_t i = 0; i + SEGMENT_ALIGN <= len; i += SEGMENT_ALIGN)
-			if (segment_is_magic(bytes + i) && is_later_commit(w, at + i, sequence))
+			if (segment_is_magic(bytes + i) &&
+				(any || is_later_commit(w, at + i, sequence)))
 				return true;
 	}
 	return false;

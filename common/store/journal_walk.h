@@ -29,6 +29,12 @@ bool journal_walk_record(struct journal_walk *, struct segment_place *, struct s
 /* Reads all of a record and compares its checksums. */
 bool journal_record_is_whole(
 	struct journal_walk *, const struct segment_place *, const struct segment_record *);
+/*
+ * All of it was written as it was appended, whatever it is: the checksum of a body is what another
+ * process said of it, and one that lied must not make a whole commit look torn.
+ */
+bool journal_record_is_stored(
+	struct journal_walk *, const struct segment_place *, const struct segment_record *);
 
 /* Hears of each record of a commit, the last one (SEGMENT_CHANGES with mailbox 1) included. */
 typedef enum fault journal_each(

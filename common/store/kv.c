@@ -364,6 +364,19 @@ kv_begin_write(struct kv *kv, struct kv_txn *txn)
 	return fault;
 }
 
+/* Whether LMDB has given up it tells to the next write transaction only. */
+static void
+panic_find(struct kv *kv)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(kv->env, NULL, 0, &txn);
+
+	if (rc == 0)
+		mdb_txn_abort(txn);
+	else if (rc == MDB_PANIC)
+		kv->broken = true;
+}
+
 enum fault
 kv_commit(struct kv_txn *txn)
 {
@@ -375,6 +388,8 @@ kv_commit(struct kv_txn *txn)
 	}
 	fault = kv_fault_of(txn->kv, mdb_txn_commit(txn->mdb));
 	txn->mdb = NULL;
+	if (fault != FAULT_OK)
+		panic_find(txn->kv);
 	return fault;
 }
 

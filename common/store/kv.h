@@ -102,7 +102,7 @@ MUST_USE enum fault kv_copy(struct kv *, const char *dir);
  * What a lazy environment needs to be put back, after a power cut, to a state that was durable:
  * the beginnings of LMDB's two meta pages.
  */
-enum { KV_META_SIZE = 512 };
+enum { KV_META_SIZE = 512, KV_PAGE_MAX = 65536 };
 struct kv_metas {
 	uint32_t page_size;
 	uint8_t pages[2][KV_META_SIZE];
@@ -111,7 +111,8 @@ struct kv_metas {
 MUST_USE enum fault kv_metas_read(struct kv *, struct kv_metas *);
 /*
  * Puts metas back into the environment in dir, which is not open; right only while no page of that
- * state has been used again.  FAULT_BUSY: some process has the environment open.
+ * state has been used again.  FAULT_BUSY: some process has the environment open; FAULT_DAMAGED: it
+ * is not the one that the metas are of.
  */
 MUST_USE enum fault kv_metas_restore(const char *dir, const struct kv_metas *);
 /*

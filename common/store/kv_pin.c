@@ -52,32 +52,76 @@ file_open(const char *dir, const char *name, int *file)
 	return *file < 0 ? fault_from_errno(errno) : FAULT_OK;
 }
 
-/* Whoever has the environment open holds a lock on the first byte of its lock file. */
+/*
+ * Whoever has the environment open holds a lock on the first byte of its lock file; whoever wants
+ * to open it waits while we hold it.
+ */
 static enum fault
-unused_check(const char *dir)
+unused_lock(const char *dir, int *file)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-	int file;
-	enum fault fault = file_open(dir, "lock.mdb", &file);
+	enum fault fault = file_open(dir, "lock.mdb", file);
 
 	if (fault != FAULT_OK)
 		return fault == FAULT_NOT_FOUND ? FAULT_OK : fault;
-	if (fcntl(file, F_GETLK, &lock) < 0)
-		fault = fault_from_errno(errno);
-	else if (lock.l_type != F_UNLCK)
-		fault = FAULT_BUSY;
-	close(file);
-	return fault;
+	if (fcntl(*file, F_SETLK, &lock) < 0)
+		return errno == EACCES || errno == EAGAIN ? FAULT_BUSY : fault_from_errno(errno);
+	return FAULT_OK;
+}
+
+/* What LMDB has at the beginning of its two first pages, as far as it matters here. */
+enum { META_MAGIC_AT = 16, META_TXN_AT = 144 };
+#define META_MAGIC UINT32_C(0xbeefc0de)
+
+static uint64_t
+meta_txn(const uint8_t *page)
+{
+	uint64_t number;
+
+	memcpy(&number, page + META_TXN_AT, sizeof(number));
+	return number;
+}
+
+static bool
+is_meta(const uint8_t *page)
+{
+	uint32_t magic;
+
+	memcpy(&magic, page + META_MAGIC_AT, sizeof(magic));
+	return magic == META_MAGIC;
+}
+
+/* The file went on from that state, or it is another one, which somebody put here. */
+static enum fault
+lineage_check(int file, const struct kv_metas *metas)
+{
+	uint32_t size = metas->page_size;
+
+	if (size < KV_META_SIZE || size > KV_PAGE_MAX || (size & (size - 1)) != 0)
+		return FAULT_DAMAGED;
+	for (int i = 0; i < 2; i++) {
+		const uint8_t *then = metas->pages[i];
+		uint8_t now[KV_META_SIZE];
+		enum fault fault =
+			transferred(pread(file, now, sizeof(now), (off_t)i * size), sizeof(now));
+		if (fault != FAULT_OK)
+			return fault;
+		if (!is_meta(then) || (is_meta(now) && meta_txn(now) < meta_txn(then)))
+			return FAULT_DAMAGED;
+	}
+	return FAULT_OK;
 }
 
 enum fault
 kv_metas_restore(const char *dir, const struct kv_metas *metas)
 {
-	int file = -1;
-	enum fault fault = unused_check(dir);
+	int file = -1, lock = -1;
+	enum fault fault = unused_lock(dir, &lock);
 
 	if (fault == FAULT_OK)
 		fault = file_open(dir, "data.mdb", &file);
+	if (fault == FAULT_OK)
+		fault = lineage_check(file, metas);
 	for (int i = 0; i < 2 && fault == FAULT_OK; i++)
 		fault = transferred(
 			pwrite(file, metas->pages[i], KV_META_SIZE, (off_t)i * metas->page_size),
@@ -86,6 +130,8 @@ kv_metas_restore(const char *dir, const struct kv_metas *metas)
 		fault = fault_from_errno(errno);
 	if (file >= 0)
 		close(file);
+	if (lock >= 0)
+		close(lock);
 	return fault;
 }
 

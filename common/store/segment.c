@@ -120,17 +120,22 @@ segments_close(struct segments *s)
 	free(s);
 }
 
-/* Records of one file have headers of one kind. */
+/*
+ * Only a file whose head tells the key of its headers is written to: what stands in another one
+ * could be forged (format 1 had no heads), or read by nobody.
+ */
 static enum fault
 key_of_file(struct segments *s)
 {
 	struct segment_key key;
 	enum fault fault = segment_key_read(s->file, &key);
 
-	s->is_keyed = fault != FAULT_NOT_FOUND;
 	if (fault == FAULT_OK)
 		s->key = key;
-	return fault == FAULT_NOT_FOUND || fault == FAULT_DAMAGED ? FAULT_OK : fault;
+	if (fault != FAULT_NOT_FOUND && fault != FAULT_DAMAGED)
+		return fault;
+	s->must_turn = true;
+	return FAULT_OK;
 }
 
 static enum fault
@@ -145,7 +150,7 @@ file_open(struct segments *s, uint32_t segment, int flags)
 		return trouble(s, (flags & O_CREAT) != 0 ? "begin the next file" : "open it");
 	if ((flags & O_CREAT) == 0)
 		return key_of_file(s);
-	if ((flags & O_CREAT) != 0 && fchmod(s->file, s->mode) < 0) {
+	if (fchmod(s->file, s->mode) < 0) {
 		enum fault fault = fault_from_errno(errno);
 		close(s->file);
 		s->file = -1;
@@ -268,7 +273,8 @@ segments_cut(struct segments *s, struct segment_tail tail)
 	enum fault fault = tail_restore(s, tail);
 	if (fault == FAULT_OK)
 		fault = later_remove(s, tail.segment);
-	s->file_dirty = false;
+	/* What is left may wait for its first sync, and the cut itself can be made durable. */
+	s->file_dirty = s->dir_dirty = true;
 	/* One that was done by half has to be done again, whatever the tail says now. */
 	s->broken = fault_of_host(fault);
 	return fault;
@@ -299,6 +305,26 @@ write_parts(struct segments *s, struct iovec *parts, int count)
 	return FAULT_OK;
 }
 
+enum fault
+segments_rewrite(struct segments *s, struct segment_tail from)
+{
+	enum { CHUNK = 64 * 1024 };
+	static char bytes[CHUNK];
+	/* An earlier file was synced before this one was begun. */
+	uint64_t at = from.segment == s->tail.segment ? from.length : 0;
+
+	while (s->file >= 0 && at < s->tail.length) {
+		uint64_t left = s->tail.length - at;
+		ssize_t n = pread(s->file, bytes, left < CHUNK ? (size_t)left : CHUNK, (off_t)at);
+		if (n > 0)
+			n = pwrite(s->file, bytes, (size_t)n, (off_t)at);
+		if (n <= 0)
+			return n < 0 ? trouble(s, "write again") : FAULT_DAMAGED;
+		at += (uint64_t)n;
+	}
+	return FAULT_OK;
+}
+
 /* A new file tells the key of its headers before anything else. */
 static enum fault
 head_write(struct segments *s)
@@ -311,7 +337,6 @@ head_write(struct segments *s)
 	enum fault fault = write_parts(s, &part, 1);
 	if (fault == FAULT_OK)
 		s->tail.length = sizeof(head);
-	s->is_keyed = true;
 	segment_key_copy(s);
 	return fault;
 }
@@ -358,12 +383,13 @@ tail_ensure(struct segments *s, bool is_mail)
 	if (s->broken != FAULT_OK)
 		return s->broken;
 	/* Changes of the index ask for a new file only when this one has grown far too long. */
-	if (s->tail.segment == 0 || s->must_turn ||
-		s->tail.length >= (is_mail ? 1u : 2u) * s->size_max)
-		return fault_of_host(roll_over(s));
-	if (s->file < 0)
-		return fault_of_host(file_open(s, s->tail.segment, 0));
-	return FAULT_OK;
+	bool is_full = s->tail.length >= (is_mail ? 1u : 2u) * s->size_max;
+	enum fault fault = FAULT_OK;
+	if (s->file < 0 && s->tail.segment != 0)
+		fault = file_open(s, s->tail.segment, 0);
+	if (fault == FAULT_OK && (s->tail.segment == 0 || s->must_turn || is_full))
+		fault = roll_over(s);
+	return fault_of_host(fault);
 }
 
 enum fault
@@ -378,7 +404,7 @@ segments_append(
 	enum fault fault = tail_ensure(s, is_mail);
 	if (fault != FAULT_OK)
 		return fault;
-	segment_header_encode(record, s->is_keyed ? &s->key : NULL, header);
+	segment_header_encode(record, &s->key, header);
 	uint64_t length = segment_record_length(record);
 	uint64_t unpadded =
 		SEGMENT_HEADER_SIZE + record->prefix.len + record->structure.len + record->body.len;

@@ -61,6 +61,7 @@ struct segment_record {
 	uint64_t email_id;
 	uint64_t thread_id;
 	uint64_t body_id;
+	uint32_t stored_sum; /* of the stored body; 0: an older record; by the append */
 	uint64_t plain_len; /* bytes of the body when unpacked */
 	uint8_t checksum[SEGMENT_CHECKSUM_SIZE]; /* of the unpacked body */
 	uint8_t parts_checksum[SEGMENT_CHECKSUM_SIZE]; /* of prefix and structure; by the append */
@@ -98,6 +99,11 @@ void segments_close(struct segments *);
  * FAULT_DAMAGED when files are shorter.
  */
 MUST_USE enum fault segments_recover(struct segments *, struct segment_tail);
+/*
+ * Writes what the tail's file has behind this place once more, for the next sync: after a sync that
+ * failed, an earlier process's too, the kernel takes lost pages for clean.
+ */
+MUST_USE enum fault segments_rewrite(struct segments *, struct segment_tail from);
 /* The last segment file there is and its length (cut down to a multiple of 8). */
 MUST_USE enum fault segments_last(struct segments *, struct segment_tail *);
 /* Writes one record at the tail; nothing is durable yet.  On a fault the tail stays.  Faults of the
@@ -142,6 +148,8 @@ MUST_USE enum fault segment_files_header(
 void segment_files_forget(struct segment_files *, uint32_t segment);
 /* The same for all that were removed, by whomever. */
 void segment_files_sweep(struct segment_files *);
+/* The head of the file is damaged: its headers cannot be told from damaged ones, as a rule. */
+bool segment_files_is_headless(struct segment_files *, uint32_t segment);
 /* The length of a segment file. */
 MUST_USE enum fault segment_files_size(struct segment_files *, uint32_t segment, uint64_t *size);
 /* Offset of the stored body in the file, for a record at place. */

@@ -22,6 +22,7 @@ struct open_file {
 	int file;
 	enum { KEY_UNREAD, KEY_NONE, KEY_KNOWN } key_state;
 	struct segment_key key; /* of its headers */
+	bool is_headless; /* its head is damaged: the key is a guess, or not known */
 	uint64_t used_at; /* of segment_files.turn */
 };
 
@@ -198,6 +199,7 @@ key_get(struct segment_files *f, uint32_t segment, const struct segment_key **ke
 		return fault;
 	if (slot->key_state == KEY_UNREAD) {
 		fault = segment_key_read(slot->file, &slot->key);
+		slot->is_headless = fault == FAULT_DAMAGED;
 		if (fault == FAULT_DAMAGED) {
 			other_key_find(f);
 			slot->key = f->key;
@@ -210,6 +212,16 @@ key_get(struct segment_files *f, uint32_t segment, const struct segment_key **ke
 	if (slot->key_state == KEY_KNOWN)
 		*key = &slot->key;
 	return FAULT_OK;
+}
+
+bool
+segment_files_is_headless(struct segment_files *f, uint32_t segment)
+{
+	const struct segment_key *key;
+	struct open_file *slot;
+
+	return key_get(f, segment, &key) == FAULT_OK && slot_get(f, segment, &slot) == FAULT_OK &&
+		slot->is_headless;
 }
 
 enum fault

@@ -5,7 +5,7 @@
  *
  *	  0 magic 4 | version 2 | kind 1 | codec 1 | account 8 | mailbox 4 | uid 4
  *	 24 received_at 8 | zone 2 | flags 1 | zero 1 | prefix length 4
- *	 40 email id 8 | thread id 8 | body id 8 | structure length 4 | zero 4
+ *	 40 email id 8 | thread id 8 | body id 8 | structure length 4 | sum of the stored body 4
  *	 72 stored length 8 | plain length 8 | body checksum 16 | parts checksum 16
  *	120 header checksum 16, over the 120 bytes before it
  */
@@ -58,6 +58,32 @@ segment_parts_checksum(
 	crypto_generichash_final(&state, checksum, SEGMENT_CHECKSUM_SIZE);
 }
 
+void
+segment_sum_add(struct segment_sum *s, struct slice bytes)
+{
+	uint8_t last[8] = {0};
+	size_t i = 0;
+
+	for (; i + sizeof(last) <= bytes.len; i += sizeof(last)) {
+		s->words += get_u64(bytes.data + i);
+		s->sums += s->words;
+	}
+	if (i == bytes.len)
+		return;
+	memcpy(last, bytes.data + i, bytes.len - i);
+	s->words += get_u64(last);
+	s->sums += s->words;
+}
+
+uint32_t
+segment_sum_value(const struct segment_sum *s)
+{
+	uint64_t both = (s->words ^ (s->sums >> 32)) * UINT64_C(0x9e3779b97f4a7c15) + s->sums;
+	uint32_t value = (uint32_t)(both >> 32) ^ (uint32_t)both;
+
+	return value != 0 ? value : 1;
+}
+
 static void
 header_checksum(const uint8_t *header, const struct segment_key *key,
 	uint8_t checksum[static SEGMENT_CHECKSUM_SIZE])
@@ -86,7 +112,9 @@ segment_header_encode(const struct segment_record *r, const struct segment_key *
 	put_u64(header + 48, r->thread_id);
 	put_u64(header + 56, r->body_id);
 	put_u32(header + 64, (uint32_t)r->structure.len);
-	put_u32(header + 68, 0);
+	struct segment_sum sum = {0};
+	segment_sum_add(&sum, r->body);
+	put_u32(header + 68, segment_sum_value(&sum));
 	put_u64(header + 72, r->body.len);
 	put_u64(header + 80, r->plain_len);
 	memcpy(header + 88, r->checksum, SEGMENT_CHECKSUM_SIZE);
@@ -109,6 +137,7 @@ header_fields(const uint8_t *header, struct segment_record *r)
 		.email_id = get_u64(header + 40),
 		.thread_id = get_u64(header + 48),
 		.body_id = get_u64(header + 56),
+		.stored_sum = get_u32(header + 68),
 		.plain_len = get_u64(header + 80),
 		.prefix = {NULL, get_u32(header + 36)},
 		.structure = {NULL, get_u32(header + 64)},

@@ -42,6 +42,17 @@ bool segment_is_magic(const char *at);
 /* The checksum over prefix and structure. */
 void segment_parts_checksum(struct slice prefix, struct slice structure,
 	uint8_t checksum[static SEGMENT_CHECKSUM_SIZE]);
+/*
+ * Tells a body that was written in part, and nothing else: cheap, as mail is not looked into when
+ * it is stored, and its other checksum is what the sender of the request says.  Of bytes in order;
+ * all but the last slice have a multiple of 8.  Never 0.
+ */
+struct segment_sum {
+	uint64_t words;
+	uint64_t sums;
+};
+void segment_sum_add(struct segment_sum *, struct slice);
+uint32_t segment_sum_value(const struct segment_sum *);
 /* Header, parts and padding. */
 uint64_t segment_record_length(const struct segment_record *);
 

@@ -12,7 +12,6 @@
 struct segments {
 	int dir;
 	int file; /* the tail's segment, or -1 */
-	bool is_keyed; /* that file has a head */
 	bool key_is_known; /* files are there that have it */
 	struct segment_key key; /* of files with a head */
 	mode_t mode;

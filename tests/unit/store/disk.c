@@ -58,11 +58,14 @@ is_named(const char *path)
 static bool
 fails(enum disk_call call, const char *path, size_t len)
 {
-	if ((plan.calls & call) == 0 || !is_named(path) || (plan.is_small && len >= PAGE))
+	if ((plan.calls & call) == 0 || !is_named(path) || (plan.is_small && len >= PAGE) ||
+		(plan.is_large && len < PAGE))
 		return false;
 	met++;
 	if (met <= plan.skip || (met > plan.skip + 1 && !plan.lasts))
 		return false;
+	if (plan.ends)
+		_exit(0);
 	failed++;
 	errno = plan.error;
 	return true;
@@ -121,6 +124,15 @@ pwritev(int fd, const struct iovec *parts, int count, off_t at)
 		return syscall(SYS_pwrite64, fd, parts->iov_base, parts->iov_len / 2, at);
 	}
 	return syscall(SYS_pwritev, fd, parts, count, at, 0L);
+}
+
+/* LMDB writes pages that lie side by side so. */
+ssize_t
+writev(int fd, const struct iovec *parts, int count)
+{
+	if (fails_fd(DISK_WRITE, fd, PAGE) && plan.error != 0)
+		return -1;
+	return syscall(SYS_writev, fd, parts, count);
 }
 
 int

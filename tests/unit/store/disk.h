@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 enum disk_call {
-	DISK_WRITE = 1, /* pwrite, pwritev */
+	DISK_WRITE = 1, /* pwrite, pwritev, writev */
 	DISK_SYNC = 2, /* fdatasync, fsync */
 	DISK_ALLOCATE = 4, /* fallocate that takes blocks */
 	DISK_CUT = 8, /* ftruncate */
@@ -26,6 +26,8 @@ struct disk_plan {
 	int error; /* errno; 0: half of what is to be written or read, and no fault */
 	bool lasts; /* all later ones fail, too */
 	bool is_small; /* only writes of less than a page: LMDB's meta pages */
+	bool is_large; /* only others */
+	bool ends; /* it does not fail: the process ends before it, as by kill -9 */
 };
 
 void disk_plan(const struct disk_plan *);

@@ -281,6 +281,29 @@ START_TEST(only_segment_names_are_segments)
 }
 END_TEST
 
+/* Its headers could be forged by who sends mail. */
+START_TEST(a_file_of_format_1_is_not_gone_on_with)
+{
+	struct place p;
+	struct segment_place place;
+	char path[128];
+	uint8_t header[SEGMENT_HEADER_SIZE];
+	struct segment_record record = {.kind = SEGMENT_QUEUE};
+
+	place_open(&p, 0);
+	segment_header_encode(&record, NULL, header);
+	(void)snprintf(path, sizeof(path), "%s/00000001.seg", p.dir);
+	int file = open(path, O_WRONLY | O_CREAT, 0600);
+	ck_assert_int_eq(write(file, header, sizeof(header)), sizeof(header));
+	close(file);
+	ck_assert_ok(segments_recover(p.segments, (struct segment_tail){1, SEGMENT_HEADER_SIZE}));
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_uint_eq(place.segment, 2);
+	ck_assert_uint_eq(place.offset, SEGMENT_HEAD_SIZE);
+	place_close(&p);
+}
+END_TEST
+
 UNIT(segment)
 {
 	unit_add(tc, a_header_reads_back_and_any_flipped_bit_is_found);
@@ -292,4 +315,5 @@ UNIT(segment)
 	unit_add(tc, a_punched_record_keeps_its_header_and_its_neighbours);
 	unit_add(tc, few_descriptors_serve_many_segments);
 	unit_add(tc, only_segment_names_are_segments);
+	unit_add(tc, a_file_of_format_1_is_not_gone_on_with);
 }
