@@ -80,6 +80,9 @@ keys_seal(struct imap_session *s, struct package *package)
 
 	if (s->keys == NULL || !s->keys->seals)
 		return FAULT_OK;
+	/* Nothing says that this public key is still the account's: it might open nowhere. */
+	if (!seal_opener_fits(s->keys->opener, s->keys->public_key))
+		return FAULT_SEALED;
 	enum fault fault = seal_content_refresh(&s->keys->content, &source, s->keys->public_key);
 	if (fault == FAULT_OK)
 		fault = package_seal(package, &s->keys->content, source.entropy, &sealed);

@@ -23,7 +23,10 @@ void keys_free(struct imap_session *);
 void keys_use(struct imap_session *);
 /* The session has a private key; what it still cannot open is of another one. */
 bool keys_are_open(const struct imap_session *);
-/* Replaces a package by its sealed form, when the account wants that. */
+/*
+ * Replaces a package by its sealed form, when the account wants that.  FAULT_SEALED: the session
+ * could not read it again, as authd has given no private key, or another one.
+ */
 MUST_USE enum fault keys_seal(struct imap_session *, struct package *);
 
 #endif

@@ -345,6 +345,12 @@ seal_opener_free(struct seal_opener *o)
 	free(o);
 }
 
+bool
+seal_opener_fits(const struct seal_opener *o, const uint8_t public_key[static SEAL_KEY_LEN])
+{
+	return o != NULL && memcmp(o->public_key, public_key, SEAL_KEY_LEN) == 0;
+}
+
 static struct opened *
 find_opened(struct seal_opener *o, const uint8_t *box)
 {

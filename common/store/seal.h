@@ -127,6 +127,8 @@ struct seal_opener;
 /* NULL when memory is out.  Keys of SEAL_KEY_LEN bytes; public_key follows from the private one. */
 struct seal_opener *seal_opener_new(struct slice private_key);
 void seal_opener_free(struct seal_opener *); /* wipes; accepts NULL */
+/* Can it open what is sealed to this key?  False for NULL. */
+bool seal_opener_fits(const struct seal_opener *, const uint8_t public_key[static SEAL_KEY_LEN]);
 /*
  * Fills sealing from a header.  FAULT_SEALED: sealed to another key, or opener is NULL;
  * FAULT_DAMAGED, FAULT_UNSUPPORTED (a newer version).

@@ -323,6 +323,10 @@ check_password(struct bench *b, const struct ipc_auth_plain *plain, struct ipc_a
 
 	result->account = is_alice ? b->alice : b->bob;
 	result->address = is_alice ? SLICE("alice@example.org") : SLICE("bob@example.org");
+	if (is_alice) {
+		result->public_key = b->public_key;
+		result->private_key = b->private_key;
+	}
 	if (slice_equal(plain->password, SLICE("down")))
 		return FAULT_PEER_LOST;
 	return (is_alice || is_bob) && is_right ? FAULT_OK : FAULT_AUTH_FAILED;

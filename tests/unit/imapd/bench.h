@@ -37,6 +37,7 @@ struct bench {
 	struct store_event events[BENCH_EVENTS]; /* committed, not yet told */
 	size_t event_count;
 	uint64_t alice, bob; /* account ids */
+	struct slice public_key, private_key; /* that authd gives to alice's logins by password */
 	uint64_t last_call;
 	bool mailboxd_is_down;
 	bool scram_started;
