@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a damaged or hostile disk may give the store's readers: records of the index, headers of
- * segments, packed bodies; and mailbox names as clients send them.  The first byte picks one.
+ * segments, packed bodies, sealed ones; and mailbox names as clients send them.  The first byte
+ * picks one.
  */
 #include <assert.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/bytes.h"
 #include "common/store/body.h"
 #include "common/store/index.h"
+#include "common/store/seal.h"
 #include "common/store/segment_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -109,27 +113,119 @@ segment_write(struct slice bytes)
 	close(fd);
 }
 
+/* Reads stored bytes as a body of the claimed length; true when all of it could be read. */
+static bool
+body_reads(struct slice stored, uint8_t codec, uint64_t claimed, struct seal_opener *opener)
+{
+	static char plain[3 * BODY_CHUNK_SIZE];
+	struct segment_files *files;
+	bool whole = true;
+
+	segment_write(stored);
+	if (segment_files_open(directory, 1, &files) != FAULT_OK)
+		abort();
+	struct body_reader *reader = body_reader_new(files);
+	body_reader_use_key(reader, opener);
+	struct body_handle handle = {1, codec, 0, stored.len, claimed};
+	for (uint64_t from = 0; from < claimed; from += claimed / 3 + 1)
+		whole &= body_read(reader, &handle, from,
+				 (struct body_span){plain, (size_t)(claimed - from)}) == FAULT_OK;
+	body_reader_free(reader);
+	segment_files_close(files);
+	return whole;
+}
+
+static uint64_t
+claimed_len(struct slice bytes)
+{
+	return ((uint64_t)(uint8_t)bytes.data[0] << 8 | (uint8_t)bytes.data[1]) * 11;
+}
+
 /* Two bytes say how long the body claims to be; the rest is the stored body. */
 static void
 fuzz_body(struct slice bytes, enum body_codec codec)
 {
-	static char plain[3 * BODY_CHUNK_SIZE];
-	struct segment_files *files;
+	if (bytes.len >= 3)
+		(void)body_reads(slice_after(bytes, 2), (uint8_t)codec, claimed_len(bytes), NULL);
+}
 
-	if (bytes.len < 3)
+/* One account for all inputs. */
+static struct seal_content content;
+static struct seal_opener *opener;
+
+static void
+account_make(void)
+{
+	static const struct seal_source source = {&clock_system, &entropy_system};
+	uint8_t public_key[SEAL_KEY_LEN], private_key[SEAL_KEY_LEN];
+
+	if (opener != NULL)
 		return;
-	uint64_t claimed = ((uint64_t)(uint8_t)bytes.data[0] << 8 | (uint8_t)bytes.data[1]) * 11;
-	bytes = slice_after(bytes, 2);
-	segment_write(bytes);
-	if (segment_files_open(directory, 1, &files) != FAULT_OK)
+	if (sodium_init() < 0 || crypto_box_keypair(public_key, private_key) != 0 ||
+		seal_content_refresh(&content, &source, public_key) != FAULT_OK)
 		abort();
-	struct body_reader *reader = body_reader_new(files);
-	struct body_handle handle = {1, (uint8_t)codec, 0, bytes.len, claimed};
-	for (uint64_t from = 0; from < claimed; from += claimed / 3 + 1)
-		(void)!body_read(
-			reader, &handle, from, (struct body_span){plain, (size_t)(claimed - from)});
-	body_reader_free(reader);
-	segment_files_close(files);
+	opener = seal_opener_new(slice_make(private_key, sizeof private_key));
+}
+
+static struct slice
+seal_body(struct slice packed, uint8_t codec, uint64_t claimed)
+{
+	static char stored[SEAL_HEADER_LEN + 4 * (SEAL_CHUNK_SIZE + SEAL_TAG_LEN)];
+	struct seal_part part = {SEAL_BODY, codec, packed.len, claimed};
+	struct sealing s;
+
+	seal_begin(&content, &entropy_system, &s);
+	memcpy(stored, s.header, SEAL_HEADER_LEN);
+	for (uint64_t i = 0; i * SEAL_CHUNK_SIZE < packed.len; i++)
+		seal_chunk(&s, &part, i,
+			slice_make(packed.data + i * SEAL_CHUNK_SIZE, seal_chunk_len(&part, i)),
+			stored + seal_chunk_offset(i));
+	return slice_make(stored, (size_t)seal_stored_len(packed.len));
+}
+
+/*
+ * Anybody can seal what he likes to a public key: what opens is hostile still.  Two bytes for the
+ * length, one for the codec, two that pick a byte to be changed afterwards; then the packed body.
+ */
+static void
+fuzz_sealed_body(struct slice bytes)
+{
+	if (bytes.len < 6 || bytes.len > 3 * SEAL_CHUNK_SIZE)
+		return;
+	account_make();
+	struct slice packed = slice_after(bytes, 5);
+	uint8_t codec = (uint8_t)bytes.data[2] % 3;
+	uint64_t claimed = codec == BODY_RAW ? packed.len : claimed_len(bytes);
+	struct slice stored = seal_body(packed, codec, claimed);
+	bool opens = body_reads(stored, codec | BODY_SEALED, claimed, opener);
+	assert(opens || codec != BODY_RAW);
+	assert(!body_reads(stored, codec | BODY_SEALED, claimed, NULL) || claimed == 0);
+	char *changed = (char *)(uintptr_t)stored.data + get_u16(bytes.data + 3) % stored.len;
+	*changed ^= 1;
+	assert(!body_reads(stored, codec | BODY_SEALED, claimed, opener) || claimed == 0);
+}
+
+/* As stored, behind the header of a box that opens or not; and sealed, when it opens as it was. */
+static void
+fuzz_sealed_structure(struct slice bytes)
+{
+	struct buffer sealed, opened;
+	struct sealing s;
+
+	account_make();
+	buffer_init(&sealed, 1024 * 1024);
+	buffer_init(&opened, 1024 * 1024);
+	assert(seal_open_structure(opener, bytes, &opened) != FAULT_OK);
+	seal_begin(&content, &entropy_system, &s);
+	buffer_add(&sealed, s.header, sizeof s.header);
+	buffer_add_slice(&sealed, bytes);
+	assert(seal_open_structure(opener, buffer_slice(&sealed), &opened) != FAULT_OK);
+	buffer_reset(&sealed);
+	seal_structure(&s, bytes, &sealed);
+	assert(seal_open_structure(opener, buffer_slice(&sealed), &opened) == FAULT_OK);
+	assert(slice_equal(buffer_slice(&opened), bytes));
+	buffer_clear(&sealed);
+	buffer_clear(&opened);
 }
 
 int
@@ -139,7 +235,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	switch (data[0] % 6) {
+	switch (data[0] % 8) {
 	case 0:
 		fuzz_name(slice_after(bytes, 1));
 		break;
@@ -155,8 +251,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		fuzz_body(slice_after(bytes, 1), BODY_ZSTD);
 		break;
-	default:
+	case 5:
 		fuzz_body(slice_after(bytes, 1), BODY_ZSTD_TEXT1);
+		break;
+	case 6:
+		fuzz_sealed_body(slice_after(bytes, 1));
+		break;
+	default:
+		fuzz_sealed_structure(slice_after(bytes, 1));
 	}
 	return 0;
 }
