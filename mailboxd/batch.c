@@ -90,6 +90,7 @@ answer_fault(struct ipc_origin origin, enum ipc_type request, enum fault fault)
 		uint32_t fault;
 		struct ipc_done done;
 		struct ipc_appended appended;
+		struct ipc_restored restored;
 		struct ipc_flags_stored flags_stored;
 		struct ipc_copied copied;
 		struct ipc_expunged expunged;

@@ -110,11 +110,14 @@ control_store(struct mailboxd *m, const struct daemon_control *c)
 		expunged_show(m, c, account);
 	else if (word_is(c, 1, "undelete") && c->word_count > 3 && is_named)
 		expunged_undelete(m, c, account);
+	else if (word_is(c, 1, "mailbox") && c->word_count == 6 && is_named)
+		mailbox_ensure(m, c, account);
 	else
 		daemon_control_done(c->origin, FAULT_SYNTAX,
 			"store stat | store where | store verify [ACCOUNT] [rate SIZE] [progress] "
-			"| store compact [all] [progress] | "
-			"store expunged ACCOUNT | store undelete ACCOUNT EMAIL...|all");
+			"| store compact [all] [progress] | store expunged ACCOUNT | "
+			"store undelete ACCOUNT EMAIL...|all | "
+			"store mailbox ACCOUNT NAME USE SUBSCRIBED");
 }
 
 static void

@@ -46,6 +46,8 @@ void mailboxd_committed(struct mailboxd *);
 
 /* on_append.c */
 daemon_handler on_append;
+/* on_restore.c */
+daemon_handler on_restore;
 /* on_messages.c */
 daemon_handler on_flags_store, on_copy, on_expunge, on_recent_claim;
 /* on_mailboxes.c */
@@ -78,6 +80,8 @@ void space_show(struct mailboxd *, struct ipc_origin);
 /* control_undelete.c */
 void expunged_show(struct mailboxd *, const struct daemon_control *, uint64_t account);
 void expunged_undelete(struct mailboxd *, const struct daemon_control *, uint64_t account);
+/* control_mailbox.c: the mailbox that messages of a backup go to. */
+void mailbox_ensure(struct mailboxd *, const struct daemon_control *, uint64_t account);
 /* control_remove.c; answers when it is done. */
 void removal_start(struct mailboxd *, const struct daemon_control *, uint64_t account);
 void removal_stop(struct mailboxd *);

@@ -99,6 +99,7 @@ main(int argc, char **argv)
 {
 	static const struct daemon_handlers handlers[] = {
 		{IPC_APPEND, on_append},
+		{IPC_RESTORE, on_restore},
 		{IPC_FLAGS_STORE, on_flags_store},
 		{IPC_COPY, on_copy},
 		{IPC_EXPUNGE, on_expunge},

@@ -1,35 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Backups of the mail store, and its last resort.  mailctl reads the store itself, as a reader
- * beside the others, so that mailboxd needs no right to write anywhere else; it must run as root,
- * or as the one user of a suite without root.
+ * Backups of the mail store.  mailctl reads the store itself, as a reader beside the others, so
+ * that mailboxd needs no right to write anywhere else; it must run as root, or as the one user of a
+ * suite without root.
  */
 #include "mailctl/backup.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/cursor.h"
 #include "common/store/backup.h"
-#include "common/store/salvage.h"
-#include "mailctl/client.h"
+#include "mailctl/store_words.h"
+#include "mailctl/when.h"
 
-#define STORE_DIRECTORY MAILCTL_DATA "/store"
-
-/* Where the running suite has its store. */
-static json_t *
-store_find(struct mailctl *mailctl, enum status *status)
-{
-	const char *words[] = {"store", "where"};
-	struct client_reply reply;
-
-	client_ask(mailctl->control, PROCESS_MAILBOXD, words, 2, &reply);
-	json_t *answer = client_reply_json(&reply);
-	*status = client_reply_status(&reply, mailctl->control);
-	client_reply_clear(&reply);
-	return answer;
-}
+static const char usage[] =
+	"usage: mailctl store backup DIRECTORY [--keep N|AGE] [--store STORE]\n";
 
 static void
 progress_show(void *arg, uint64_t bytes)
@@ -42,20 +31,64 @@ progress_show(void *arg, uint64_t bytes)
 	fprintf(stderr, "\r%llu MiB", (unsigned long long)(bytes >> 20));
 }
 
+/* "7" states, or those of "30d". */
+static bool
+keep_parse(const char *text, struct backup_options *options)
+{
+	uint64_t count;
+
+	if (text == NULL)
+		return true;
+	if (slice_parse_u64(slice_text(text), BACKUP_SNAPSHOTS_MAX, &count) && count > 0) {
+		options->keep_count = (unsigned)count;
+		return true;
+	}
+	if (when_parse_age(text, &options->keep_seconds))
+		return true;
+	complain(
+		"--keep %s: a number from 1 to %d, or an age like 30d", text, BACKUP_SNAPSHOTS_MAX);
+	return false;
+}
+
+static void
+backup_complain(const char *from, const char *to, enum fault fault)
+{
+	if (fault == FAULT_CONFLICT)
+		complain("%s is a backup of another store, or of another past of this one: use a "
+			 "new directory",
+			to);
+	else if (fault == FAULT_BUSY)
+		complain("%s: another backup runs there, or mail came and went too fast: try again",
+			to);
+	else if (fault == FAULT_NOT_FOUND)
+		complain("%s: there is no store", from);
+	else if (fault == FAULT_EXISTS)
+		complain("%s holds segments that belong to no backup", to);
+	else if (fault == FAULT_NO_SPACE)
+		complain("%s: disk full; an earlier backup there is as good as it was", to);
+	else
+		complain("%s to %s: %s", from, to, fault_text(fault));
+}
+
 static enum status
-copy_run(const struct mailctl *mailctl, const char *from, const char *to, bool may_update)
+backup_to(const struct mailctl *mailctl, const char *from, const char *to,
+	struct backup_options *options)
 {
 	uint64_t shown = 0, bytes = 0;
-	bool watched = !mailctl->json && isatty(STDERR_FILENO) == 1;
-	struct backup_options options = {.may_update = may_update,
-		.progress = watched ? progress_show : NULL,
-		.arg = &shown};
-	enum fault fault = store_backup(from, to, &options, &bytes);
+	char directory[PATH_MAX];
+	bool is_there = store_words_beside(from, "directory/data.mdb", directory) &&
+		access(directory, F_OK) == 0;
 
+	if (is_there && store_words_beside(from, "directory", directory))
+		options->directory = directory;
+	options->may_update = true;
+	options->progress = !mailctl->json && isatty(STDERR_FILENO) == 1 ? progress_show : NULL;
+	options->arg = &shown;
+	enum fault fault = store_backup(from, to, options, &bytes);
 	if (shown > 0)
 		fputc('\n', stderr);
 	if (fault != FAULT_OK) {
-		complain("%s to %s: %s", from, to, fault_text(fault));
+		backup_complain(from, to, fault);
 		return STATUS_FAILED;
 	}
 	if (mailctl->json)
@@ -69,139 +102,50 @@ enum status
 backup_run(struct mailctl *mailctl, const struct command *command, const char *const *words,
 	size_t count)
 {
-	const char *to = words[count - 1];
-	enum status status;
-	json_t *where = store_find(mailctl, &status);
-	const char *from = json_string_value(json_object_get(where, "directory"));
+	struct backup_options options = {.may_update = true};
+	struct store_words w;
+	char from[PATH_MAX];
 
 	(void)command;
-	if (status == STATUS_OK && from == NULL)
-		status = STATUS_FAILED;
+	if (!store_words_parse(usage, words, count, &w) || w.place_count != 1 ||
+		!keep_parse(w.keep, &options))
+		return STATUS_USAGE;
+	enum status status = store_words_locate(mailctl, &w, from);
+	if (status != STATUS_OK)
+		return status;
 	/* Mail: nobody else's business. */
-	if (status == STATUS_OK && mkdir(to, 0700) < 0 && errno != EEXIST) {
-		complain("%s: %s", to, strerror(errno));
-		status = STATUS_FAILED;
+	if (mkdir(w.places[0], 0700) < 0 && errno != EEXIST) {
+		complain("%s: %s", w.places[0], strerror(errno));
+		return STATUS_FAILED;
 	}
-	if (status == STATUS_OK)
-		status = copy_run(mailctl, from, to, true);
-	json_decref(where);
-	return status;
+	return backup_to(mailctl, from, w.places[0], &options);
 }
 
 enum status
-restore_run(struct mailctl *mailctl, const struct command *command, const char *const *words,
+backups_run(struct mailctl *mailctl, const struct command *command, const char *const *words,
 	size_t count)
 {
-	(void)command;
-	return copy_run(mailctl, words[2], count > 3 ? words[3] : STORE_DIRECTORY, false);
-}
-
-/* What is told of a salvage, and how much of it. */
-struct salvage_watch {
-	json_t *findings;
-	uint64_t count;
-	uint64_t shown; /* bytes */
-	bool watched;
-	bool json;
-};
-
-enum { FINDINGS_SHOWN = 1000 };
-
-static json_t *
-finding_json(const struct salvage_finding *f)
-{
-	json_t *row = json_pack("{s:s}", "text", f->text);
-
-	if (f->segment != 0)
-		(void)json_object_update_new(row,
-			json_pack("{s:I, s:I, s:I}", "segment", (json_int_t)f->segment, "offset",
-				(json_int_t)f->offset, "length", (json_int_t)f->length));
-	if (f->account != 0)
-		(void)json_object_update_new(row,
-			json_pack("{s:I, s:I, s:I, s:I}", "account", (json_int_t)f->account,
-				"mailbox", (json_int_t)f->mailbox, "uid", (json_int_t)f->uid,
-				"email", (json_int_t)f->email_id));
-	return row;
-}
-
-static void
-finding_show(const struct salvage_finding *f)
-{
-	if (f->account != 0)
-		printf("account %llu mailbox %u uid %u email %llu: ",
-			(unsigned long long)f->account, f->mailbox, f->uid,
-			(unsigned long long)f->email_id);
-	if (f->segment != 0)
-		printf("segment %u at %llu, %llu bytes: ", f->segment,
-			(unsigned long long)f->offset, (unsigned long long)f->length);
-	printf("%s\n", f->text);
-}
-
-static void
-on_finding(void *arg, const struct salvage_finding *finding)
-{
-	struct salvage_watch *watch = arg;
-
-	if (++watch->count > FINDINGS_SHOWN)
-		return;
-	if (watch->json)
-		(void)json_array_append_new(watch->findings, finding_json(finding));
-	else
-		finding_show(finding);
-}
-
-static void
-on_progress(void *arg, uint64_t bytes)
-{
-	struct salvage_watch *watch = arg;
-
-	if (watch->watched)
-		progress_show(&watch->shown, bytes);
-}
-
-static void
-salvage_print(const struct salvage_watch *watch, const struct salvage_report *r)
-{
-	json_t *answer = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
-		(json_int_t)r->messages, "bodies", (json_int_t)r->bodies, "commits",
-		(json_int_t)r->commits, "filed", (json_int_t)r->filed, "lost", (json_int_t)r->lost,
-		"damaged", (json_int_t)r->damaged, "skipped_bytes", (json_int_t)r->skipped,
-		"new_uidvalidity", (json_int_t)r->renewed, "findings", (json_int_t)watch->count);
-
-	if (watch->json) {
-		(void)json_object_set(answer, "found", watch->findings);
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-	} else {
-		if (watch->count > FINDINGS_SHOWN)
-			printf("and %llu more\n",
-				(unsigned long long)(watch->count - FINDINGS_SHOWN));
-		print_json(answer);
-	}
-	json_decref(answer);
-}
-
-enum status
-salvage_run(struct mailctl *mailctl, const struct command *command, const char *const *words,
-	size_t count)
-{
-	const char *store = count > 2 ? words[2] : STORE_DIRECTORY;
-	struct salvage_watch watch = {.findings = json_array(),
-		.watched = !mailctl->json && isatty(STDERR_FILENO) == 1,
-		.json = mailctl->json};
-	struct salvage_options options = {
-		.found = on_finding, .progress = on_progress, .arg = &watch};
-	struct salvage_report report;
-	enum fault fault = store_salvage(store, &options, &report);
+	struct backup_snapshot *list;
+	const char *dir = words[count - 1];
+	json_t *answer = json_array();
+	char time[WHEN_SIZE];
+	enum fault fault = store_backup_list(dir, &list, &count);
 
 	(void)command;
-	if (watch.shown > 0)
-		fputc('\n', stderr);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(answer,
+			json_pack("{s:s, s:I, s:I, s:I, s:I}", "time",
+				when_format(list[i].taken_at, time), "accounts",
+				(json_int_t)list[i].accounts, "messages",
+				(json_int_t)list[i].messages, "bytes", (json_int_t)list[i].bytes,
+				"commits", (json_int_t)list[i].commits));
 	if (fault == FAULT_OK)
-		salvage_print(&watch, &report);
-	else if (fault == FAULT_EXISTS)
-		complain("%s has an index: to give it up, move index/data.mdb away", store);
+		command_print(mailctl, answer);
+	else if (fault == FAULT_NOT_FOUND)
+		complain("%s: there is no backup", dir);
 	else
-		complain("%s: %s", store, fault_text(fault));
-	json_decref(watch.findings);
+		complain("%s: %s", dir, fault_text(fault));
+	json_decref(answer);
+	free(list);
 	return fault == FAULT_OK ? STATUS_OK : STATUS_FAILED;
 }

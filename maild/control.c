@@ -290,6 +290,8 @@ on_message(void *arg, struct ipc_link *link, struct ipc_message *message)
 	struct ipc_origin origin = ipc_origin_of(link, message);
 	const struct ipc_control *request = message->payload;
 
+	if (message->type == IPC_RESTORE)
+		control_restore(client->control->maild, link, message);
 	if (message->type != IPC_CONTROL)
 		return;
 	if (request->target == PROCESS_MAILD)

@@ -135,6 +135,8 @@ MUST_USE enum fault control_open(struct maild *);
 void control_close(struct maild *);
 /* A child said something to a command that mailctl gave. */
 void control_child_text(const struct child *, struct ipc_message *);
+/* control_restore.c: hands a message of a backup on to mailboxd, and its answer back. */
+void control_restore(struct maild *, struct ipc_link *, struct ipc_message *);
 
 /* notify.c: tells systemd, when it listens (sd_notify(3)). */
 void notify_systemd(const char *state);

@@ -38,6 +38,11 @@ enum ipc_descriptor { IPC_NO_FD, IPC_FD, IPC_MAY_FD };
 		NO_FD, NONE)                                                                       \
 	M(CONTROL_DONE, done, SET_CHILD | IN_SET(MAILD), IN_SET(MAILD) | IN_SET(MAILCTL), NO_FD,   \
 		NONE)                                                                              \
+	/* a message of a backup, which mailctl has read */                                        \
+	M(RESTORE, restore, IN_SET(MAILCTL) | IN_SET(MAILD), IN_SET(MAILD) | IN_SET(MAILBOXD), FD, \
+		RESTORED)                                                                          \
+	M(RESTORED, restored, IN_SET(MAILBOXD) | IN_SET(MAILD), IN_SET(MAILD) | IN_SET(MAILCTL),   \
+		NO_FD, NONE)                                                                       \
 	/* the directory: who may log in, which addresses exist */                                 \
 	M(AUTH_PLAIN, auth_plain, SET_FRONT, IN_SET(AUTHD), NO_FD, AUTH_RESULT)                    \
 	M(AUTH_RESULT, auth_result, IN_SET(AUTHD), SET_FRONT, NO_FD, NONE)                         \

@@ -147,6 +147,16 @@ LAYOUT(append_result, U32(append_result, fault), U32(append_result, uidvalidity)
 	U32(append_result, uid), U64(append_result, modseq), U64(append_result, email));
 LAYOUT(appended, U32(appended, fault),
 	LIST(appended, results, result_count, IPC_TARGETS_MAX, append_result));
+LAYOUT(restore_target, U32(restore_target, mailbox), U32(restore_target, flags),
+	TEXT(restore_target, keywords, KEYWORDS_MAX), U64(restore_target, internal_s),
+	U32(restore_target, zone_min));
+LAYOUT(restore, U64(restore, store), U64(restore, account), U64(restore, email),
+	U64(restore, thread), U64(restore, body), U64(restore, expunged_s),
+	U32(restore, structure_len), U64(restore, stored_len), U64(restore, plain_len),
+	U32(restore, codec), TEXT(restore, checksum, IPC_CHECKSUM_LEN),
+	TEXT(restore, references, REFERENCES_MAX), TEXT(restore, prefix, PREFIX_MAX),
+	LIST(restore, targets, target_count, IPC_TARGETS_MAX, restore_target));
+LAYOUT(restored, U32(restored, fault), U32(restored, count));
 LAYOUT(flags_store, U64(flags_store, account), U32(flags_store, mailbox),
 	TEXT(flags_store, uids, IPC_RANGES_MAX), U32(flags_store, operation),
 	U32(flags_store, flags), TEXT(flags_store, keywords, KEYWORDS_MAX),

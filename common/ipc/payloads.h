@@ -339,6 +339,40 @@ struct ipc_appended {
 	uint32_t result_count;
 };
 
+/* A mailbox in which the message was. */
+struct ipc_restore_target {
+	uint32_t mailbox; /* its id now */
+	uint32_t flags;
+	struct slice keywords; /* separated by spaces */
+	int64_t internal_s;
+	int32_t zone_min;
+};
+
+/* A message of a backup.  The memfd holds the stored structure, then the stored body. */
+struct ipc_restore {
+	uint64_t store; /* id of the store that the backup is of, and the ids below */
+	uint64_t account; /* where it goes */
+	uint64_t email;
+	uint64_t thread;
+	uint64_t body;
+	int64_t expunged_s; /* since when it waits for its purge in the running store; 0: not known
+			     */
+	uint32_t structure_len;
+	uint64_t stored_len;
+	uint64_t plain_len;
+	uint32_t codec;
+	struct slice checksum; /* as in ipc_append */
+	struct slice references;
+	struct slice prefix;
+	struct ipc_restore_target *targets;
+	uint32_t target_count;
+};
+
+struct ipc_restored {
+	uint32_t fault;
+	uint32_t count; /* messages put back; 0: it is there */
+};
+
 enum ipc_flags_operation { IPC_FLAGS_SET, IPC_FLAGS_ADD, IPC_FLAGS_REMOVE };
 
 struct ipc_flags_store {

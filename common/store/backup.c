@@ -273,6 +273,7 @@ store_backup(
 		.lock = -1,
 		.copy = {.source = -1,
 			.target = -1,
+			.unfinished = -1,
 			.progress = options->progress,
 			.arg = options->arg}};
 	enum fault fault = backup_run(&b);

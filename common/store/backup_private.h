@@ -56,10 +56,13 @@ MUST_USE enum fault backup_dir_make(
 /* FAULT_EXISTS when there are segments in dir: they may be all that is left of somebody's mail. */
 MUST_USE enum fault backup_no_segments(const char *dir);
 
+#define BACKUP_UNFINISHED "segments.new"
+
 /* Copying segments from one directory to another. */
 struct backup_copy {
 	int source; /* directories */
 	int target;
+	int unfinished; /* files on their way into target */
 	struct backup_owner owner;
 	/* Up to here the target is known to have everything, durably; segment 0: nothing. */
 	struct segment_tail done;

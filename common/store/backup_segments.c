@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Copying segments, so that a copy that is broken off can be gone on with.  A file gets its name in
- * the target only when it is durable up to its length, and is written under another name until
+ * Copying segments, so that a copy that is broken off can be gone on with.  A file is moved into
+ * the target only when it is durable up to its length, and is written in another directory until
  * then; but for the last segment of an earlier backup, which grows in place: what is behind the
  * length that the backup's index tells does not count.
  */
@@ -16,8 +16,6 @@
 #include "common/store/backup_private.h"
 #include "common/store/segment_format.h"
 
-enum { UNFINISHED_SIZE = SEGMENT_NAME_SIZE + sizeof(".new") };
-
 /* One segment on its way. */
 struct piece {
 	int source;
@@ -25,7 +23,6 @@ struct piece {
 	uint64_t have; /* bytes that the target has */
 	uint64_t length;
 	char name[SEGMENT_NAME_SIZE];
-	char unfinished[UNFINISHED_SIZE];
 	bool in_place;
 };
 
@@ -35,26 +32,34 @@ backup_is_zero(const char *bytes, size_t len)
 	return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
+static enum fault
+dir_open(const char *above, const char *name, int *dir)
+{
+	char path[PATH_MAX];
+	enum fault fault = directory_path(above, name, path);
+
+	if (fault != FAULT_OK)
+		return fault;
+	*dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *dir < 0 ? fault_from_errno(errno) : FAULT_OK;
+}
+
 enum fault
 backup_copy_open(struct backup_copy *c, const char *from, const char *to)
 {
-	char source[PATH_MAX], target[PATH_MAX];
 	enum fault fault = backup_dir_make(to, "segments", &c->owner, 0750);
 
-	c->source = c->target = -1;
+	c->source = c->target = c->unfinished = -1;
 	c->piece = malloc(BACKUP_PIECE);
 	if (c->piece == NULL)
 		return FAULT_NOMEM;
 	if (fault == FAULT_OK)
-		fault = directory_path(from, "segments", source);
+		fault = backup_dir_make(to, BACKUP_UNFINISHED, &c->owner, 0700);
 	if (fault == FAULT_OK)
-		fault = directory_path(to, "segments", target);
-	if (fault != FAULT_OK)
-		return fault;
-	c->source = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c->source >= 0)
-		c->target = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return c->target < 0 ? fault_from_errno(errno) : FAULT_OK;
+		fault = dir_open(from, "segments", &c->source);
+	if (fault == FAULT_OK)
+		fault = dir_open(to, "segments", &c->target);
+	return fault == FAULT_OK ? dir_open(to, BACKUP_UNFINISHED, &c->unfinished) : fault;
 }
 
 void
@@ -65,6 +70,8 @@ backup_copy_close(struct backup_copy *c)
 		close(c->source);
 	if (c->target >= 0)
 		close(c->target);
+	if (c->unfinished >= 0)
+		close(c->unfinished);
 	free(c->piece);
 	backup_list_clear(&c->seen);
 }
@@ -116,11 +123,10 @@ static enum fault
 target_open(struct backup_copy *c, struct piece *p)
 {
 	bool is_new = p->have == 0 && !p->in_place;
-	const char *name = p->in_place ? p->name : p->unfinished;
 
-	if (!is_new && !p->in_place && renameat(c->target, p->name, c->target, p->unfinished) < 0)
+	if (!is_new && !p->in_place && renameat(c->target, p->name, c->unfinished, p->name) < 0)
 		return fault_from_errno(errno);
-	p->target = openat(c->target, name,
+	p->target = openat(p->in_place ? c->target : c->unfinished, p->name,
 		O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_TRUNC : 0), 0600);
 	if (p->target < 0 || ftruncate(p->target, (off_t)p->have) < 0)
 		return fault_from_errno(errno);
@@ -132,7 +138,7 @@ target_finish(struct backup_copy *c, struct piece *p)
 {
 	if (ftruncate(p->target, (off_t)p->length) < 0 || fsync(p->target) < 0)
 		return fault_from_errno(errno);
-	if (!p->in_place && renameat(c->target, p->unfinished, c->target, p->name) < 0)
+	if (!p->in_place && renameat(c->unfinished, p->name, c->target, p->name) < 0)
 		return fault_from_errno(errno);
 	return FAULT_OK;
 }
@@ -176,7 +182,6 @@ backup_segment_copy(struct backup_copy *c, uint32_t segment, uint64_t length)
 	struct piece p = {.target = -1, .length = length};
 
 	segment_name(segment, p.name);
-	(void)snprintf(p.unfinished, sizeof(p.unfinished), "%s.new", p.name);
 	p.source = openat(c->source, p.name, O_RDONLY | O_CLOEXEC);
 	/* Gone meanwhile: nothing lived in it. */
 	if (p.source < 0)

@@ -213,14 +213,10 @@ static enum fault
 segment_drop(void *arg, const char *name)
 {
 	struct segment_use *use = arg;
-	struct slice text = slice_text(name);
 	uint32_t segment;
-	bool is_unfinished =
-		text.len > 4 && slice_equal(slice_after(text, text.len - 4), SLICE(".new"));
 
-	if (!is_unfinished &&
-		(use->unknown || !segment_name_parse(text, &segment) || segment >= use->log_from ||
-			backup_list_has(&use->needed, segment)))
+	if (use->unknown || !segment_name_parse(slice_text(name), &segment) ||
+		segment >= use->log_from || backup_list_has(&use->needed, segment))
 		return FAULT_OK;
 	return unlinkat(use->dir, name, 0) < 0 ? fault_from_errno(errno) : FAULT_OK;
 }
@@ -268,5 +264,9 @@ backup_snapshots_expire(const char *dir, const struct backup_options *options, i
 	if (fault != FAULT_OK)
 		return fault;
 	times.count = keep < times.count ? keep : times.count;
-	return segments_drop(dir, &times);
+	fault = segments_drop(dir, &times);
+	/* Of a segment that the store no longer had when the copy was gone on with. */
+	if (fault == FAULT_OK)
+		fault = directory_path(dir, BACKUP_UNFINISHED, path);
+	return fault == FAULT_OK ? directory_remove(path) : fault;
 }

@@ -132,8 +132,11 @@ store_make(const char *from, const char *to, const struct restore_options *optio
 	struct restore_result *result)
 {
 	struct base base = {.has_list = false};
-	struct backup_copy copy = {
-		.source = -1, .target = -1, .progress = options->progress, .arg = options->arg};
+	struct backup_copy copy = {.source = -1,
+		.target = -1,
+		.unfinished = -1,
+		.progress = options->progress,
+		.arg = options->arg};
 	struct restore_replay replay;
 	char unfinished[PATH_MAX], index[PATH_MAX];
 	enum fault fault = base_find(from, options->at, &base);

@@ -195,6 +195,47 @@ MUST_USE enum fault writer_recent_claim(
 MUST_USE enum fault writer_undelete(
 	struct store_writer *, uint64_t account, uint64_t email_id, struct uid_range *uid);
 
+/* Hashes of Message-ID, then of In-Reply-To and References. */
+struct writer_threads {
+	const uint64_t *hashes;
+	size_t count;
+};
+
+struct writer_restore_target {
+	uint32_t mailbox; /* when it is gone: INBOX */
+	uint8_t flags;
+	const struct slice *keywords;
+	size_t keyword_count;
+	int64_t received_at;
+	int16_t zone;
+};
+
+/* A message of a backup, with all its places in one account.  Slices are read before it returns. */
+struct writer_restore {
+	uint64_t store; /* id of the store that the ids below are of; email_id 0: they count nothing
+			 */
+	uint64_t account;
+	uint64_t email_id;
+	uint64_t thread_id;
+	uint64_t body_id;
+	int64_t expunged_at; /* when it waits for its purge here: since then; 0: not known */
+	struct slice prefix;
+	struct slice structure;
+	struct slice body;
+	struct body_info info;
+	struct writer_threads threads;
+	const struct writer_restore_target *targets;
+	size_t target_count;
+	/* result */
+	uint32_t restored; /* messages; 0: the email is there, and was left alone */
+};
+/*
+ * Puts it back, with new UIDs and modification sequences, and without a look at the quota.  It
+ * keeps its email and thread id when they are of this store and nobody has them.  FAULT_NOT_FOUND:
+ * no such account.
+ */
+MUST_USE enum fault writer_restore(struct store_writer *, struct writer_restore *);
+
 /*
  * Between batches: one bounded slice of housekeeping (forgets old delivery ids, purges expunged
  * messages after the undelete time, trims change logs, punches, frees dead readers' slots), with a

@@ -87,12 +87,12 @@ thread_key(uint64_t account, uint64_t hash)
 	return key;
 }
 
-/* The thread of the first known Message-ID, or a new one named like the email. */
-static uint64_t
-thread_find(struct store_writer *w, const struct writer_append *a, const struct store_message *m)
+uint64_t
+writer_thread_find(
+	struct store_writer *w, const struct writer_threads *t, const struct store_message *m)
 {
-	for (size_t i = 0; i < a->thread_hash_count && i < STORE_THREAD_HASHES_MAX; i++) {
-		struct index_key key = thread_key(m->account, a->thread_hashes[i]);
+	for (size_t i = 0; i < t->count && i < STORE_THREAD_HASHES_MAX; i++) {
+		struct index_key key = thread_key(m->account, t->hashes[i]);
 		struct slice value;
 		if (kv_get(&w->txn, INDEX_THREADS, index_key_slice(&key), &value) && value.len == 8)
 			return get_u64(value.data);
@@ -101,14 +101,15 @@ thread_find(struct store_writer *w, const struct writer_append *a, const struct 
 }
 
 /* Ties the unknown Message-IDs to the thread; a known one keeps its thread for ever (RFC 8474). */
-static void
-thread_tie(struct store_writer *w, const struct writer_append *a, const struct store_message *m)
+void
+writer_thread_tie(
+	struct store_writer *w, const struct writer_threads *t, const struct store_message *m)
 {
 	uint8_t id[8];
 
 	put_u64(id, m->thread_id);
-	for (size_t i = 0; i < a->thread_hash_count && i < STORE_THREAD_HASHES_MAX; i++) {
-		struct index_key key = thread_key(m->account, a->thread_hashes[i]);
+	for (size_t i = 0; i < t->count && i < STORE_THREAD_HASHES_MAX; i++) {
+		struct index_key key = thread_key(m->account, t->hashes[i]);
 		struct slice value;
 		if (!kv_get(&w->txn, INDEX_THREADS, index_key_slice(&key), &value))
 			kv_put(&w->txn, INDEX_THREADS, index_key_slice(&key),
@@ -176,7 +177,8 @@ message_fill(struct store_writer *w, const struct writer_append *a, const struct
 		.prefix_len = (uint32_t)t->prefix.len,
 		.structure_len = (uint32_t)a->structure.len,
 	};
-	m->thread_id = thread_find(w, a, m);
+	m->thread_id = writer_thread_find(
+		w, &(struct writer_threads){a->thread_hashes, a->thread_hash_count}, m);
 }
 
 /* The segment's record: with the body the first time, without later. */
@@ -248,7 +250,9 @@ landing_write(struct store_writer *w, struct appending *a, const struct writer_t
 	struct writer_arrival arrival = {&l->message, t->prefix};
 
 	l->message.body_id = a->body_id;
-	thread_tie(w, a->request, &l->message);
+	writer_thread_tie(w,
+		&(struct writer_threads){a->request->thread_hashes, a->request->thread_hash_count},
+		&l->message);
 	writer_message_add(w, &l->place, &arrival);
 	a->body.references++;
 }

@@ -243,9 +243,8 @@ writer_account_remove(struct store_writer *w, uint64_t id)
 	return w->txn.fault;
 }
 
-/* Finds the entry of an expunged email. */
-static enum fault
-expunged_find(struct store_writer *w, uint64_t email_id, struct index_key *key,
+enum fault
+writer_expunged_find(struct store_writer *w, uint64_t email_id, struct index_key *key,
 	struct store_message *message)
 {
 	struct kv_cursor cursor;
@@ -287,7 +286,7 @@ writer_undelete(struct store_writer *w, uint64_t account, uint64_t email_id, str
 	struct index_key key;
 	struct store_message m;
 	struct writer_place place;
-	enum fault fault = expunged_find(w, email_id, &key, &m);
+	enum fault fault = writer_expunged_find(w, email_id, &key, &m);
 
 	if (fault == FAULT_OK && m.account != account)
 		fault = FAULT_NOT_FOUND;

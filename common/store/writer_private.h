@@ -124,6 +124,16 @@ struct writer_child {
 };
 MUST_USE enum fault writer_child_make(struct store_writer *, struct store_account *,
 	const struct writer_child *, struct store_mailbox *made);
+/* The thread of the first known Message-ID, or a new one named like the email. */
+uint64_t writer_thread_find(
+	struct store_writer *, const struct writer_threads *, const struct store_message *);
+/* Ties the unknown Message-IDs to the thread; a known one keeps its thread for ever (RFC 8474). */
+void writer_thread_tie(
+	struct store_writer *, const struct writer_threads *, const struct store_message *);
+/* Finds the entry of an expunged email, from the latest on; FAULT_NOT_FOUND. */
+MUST_USE enum fault writer_expunged_find(
+	struct store_writer *, uint64_t email_id, struct index_key *key, struct store_message *);
+
 /* Takes an email off the index for good; its body too, with its last email. */
 void writer_email_purge(struct store_writer *, uint64_t email_id);
 
