@@ -98,10 +98,26 @@ fail(struct imap_session *s, enum imap_reply reply)
 		session_bye(s, "Too many failed logins");
 }
 
+/* Mail can be read while mailboxd is down; it is only needed for an account that has none yet. */
+static bool
+has_mailboxes(struct imap_session *s)
+{
+	struct store_account account;
+
+	if (reader_begin(s->core->reader) != FAULT_OK)
+		return false;
+	enum fault fault = reader_account(s->core->reader, s->account, &account);
+	reader_end(s->core->reader);
+	return fault == FAULT_OK;
+}
+
 static void
 on_account_ensured(struct imap_session *s, const struct ipc_answer *answer)
 {
-	if (answer->fault != FAULT_OK) {
+	bool may_enter = answer->fault == FAULT_OK ||
+		(fault_is_temporary(answer->fault) && has_mailboxes(s));
+
+	if (!may_enter) {
 		s->account = 0;
 		keys_free(s);
 		session_reply(s, REPLY_UNAVAILABLE);

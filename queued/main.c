@@ -32,9 +32,10 @@ on_committed(void *arg)
 	struct queued *q = arg;
 
 	/* The next start recovers what this process no longer can. */
-	if (journal_is_broken(spool_journal(q->spool)))
+	if (journal_is_broken(spool_journal(q->spool))) {
+		log_error("ending, as the queue cannot be changed any more");
 		daemon_stop(q->daemon);
-	else if (q->checkpointer != NULL)
+	} else if (q->checkpointer != NULL)
 		checkpointer_committed(q->checkpointer);
 }
 

@@ -168,8 +168,6 @@ class FailingDisk(unittest.TestCase):
     def test_the_index_cannot_be_synced(self):
         suite = self.start("mailboxd", FAULT=f"{self.last_sync_of_the_index()}:EIO")
         self.deliver(suite, "one")
-        # Changes nothing: what mailboxd does is counted.
-        client = suite.imap("bob")
         # The checkpoint comes some seconds later.
         wait_until(lambda: "Stop all and start again to recover" in suite.log(), "the log's word")
         queued = 0
@@ -181,6 +179,7 @@ class FailingDisk(unittest.TestCase):
         wait_until(lambda: "must be recovered, but is in use by other processes" in suite.log(),
                    "mailboxd ends, and does not start beside readers")
         # Reading goes on.
+        client = suite.imap("bob")
         self.assertEqual(client.select("INBOX", readonly=True)[0], "OK")
         status, data = client.fetch("1", "(BODY.PEEK[])")
         self.assertEqual((status, subject_of(data[0][1])), ("OK", "one"))

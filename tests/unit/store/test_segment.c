@@ -216,6 +216,49 @@ START_TEST(after_a_failed_sync_nothing_is_trusted_until_a_cut)
 }
 END_TEST
 
+START_TEST(a_cut_that_failed_is_done_again_as_a_whole)
+{
+	struct place p;
+	struct segment_place place;
+
+	place_open(&p, 400);
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_ok(segments_sync(p.segments));
+	struct segment_tail tail = segments_tail(p.segments);
+	for (int i = 0; i < 6; i++)
+		ck_assert_ok(segments_append(p.segments, &example, &place));
+	disk_plan(&(struct disk_plan){.calls = DISK_CUT, .error = EIO, .lasts = true});
+	ck_assert_fault(segments_cut(p.segments, tail), FAULT_IO);
+	ck_assert_fault(segments_append(p.segments, &example, &place), FAULT_IO);
+	ck_assert_uint_gt(disk_heal(), 0);
+	ck_assert_ok(segments_cut(p.segments, tail));
+	ck_assert_int_eq(file_size(&p, 1), (off_t)tail.length);
+	ck_assert_int_eq(file_size(&p, 2), -1);
+	ck_assert_int_eq(file_size(&p, 3), -1);
+	place_close(&p);
+}
+END_TEST
+
+START_TEST(a_file_whose_head_failed_is_begun_anew)
+{
+	struct place p;
+	struct segment_place place;
+	struct segment_record r;
+
+	place_open(&p, 1);
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	disk_plan(&(struct disk_plan){.calls = DISK_WRITE, .name = "2.seg", .error = ENOSPC});
+	ck_assert_fault(segments_append(p.segments, &example, &place), FAULT_NO_SPACE);
+	ck_assert_uint_eq(disk_heal(), 1);
+	ck_assert_uint_eq(segments_tail(p.segments).segment, 1);
+	ck_assert_ok(segments_append(p.segments, &example, &place));
+	ck_assert_uint_eq(place.segment, 2);
+	ck_assert_uint_eq(place.offset, SEGMENT_HEAD_SIZE);
+	ck_assert_ok(segment_files_header(p.files, &place, &r));
+	place_close(&p);
+}
+END_TEST
+
 START_TEST(a_punched_record_keeps_its_header_and_its_neighbours)
 {
 	struct place p;
@@ -312,6 +355,8 @@ UNIT(segment)
 	unit_add(tc, records_are_aligned_and_read_back);
 	unit_add(tc, what_lies_past_the_tail_is_cut_off);
 	unit_add(tc, after_a_failed_sync_nothing_is_trusted_until_a_cut);
+	unit_add(tc, a_cut_that_failed_is_done_again_as_a_whole);
+	unit_add(tc, a_file_whose_head_failed_is_begun_anew);
 	unit_add(tc, a_punched_record_keeps_its_header_and_its_neighbours);
 	unit_add(tc, few_descriptors_serve_many_segments);
 	unit_add(tc, only_segment_names_are_segments);
