@@ -263,6 +263,9 @@ decode_proof(struct slice text, uint8_t proof[static SCRAM_KEY_LEN])
 	whole = base64_decode(text, &decoded) == FAULT_OK && buffer_len(&decoded) == SCRAM_KEY_LEN;
 	if (whole)
 		memcpy(proof, buffer_slice(&decoded).data, SCRAM_KEY_LEN);
+	/* With the signature it is the ClientKey, which opens mail. */
+	if (decoded.data != NULL)
+		secret_wipe(decoded.data, decoded.size);
 	buffer_clear(&decoded);
 	return whole;
 }
@@ -278,6 +281,7 @@ check_proof(const struct scram_exchange *e, struct slice auth_message,
 		return false;
 	for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
 		client_key[i] ^= signature[i];
+	secret_wipe(signature, sizeof signature);
 	return scram_key_fits(&e->verifier, client_key);
 }
 
