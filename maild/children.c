@@ -277,6 +277,20 @@ plan_restart(struct child *child)
 		child->backoff_ms = BACKOFF_LAST_MS;
 }
 
+/* LMDB believes its pages: one that rotted can end whoever reads it. */
+static void
+log_torn_index(const struct child *child, int sig)
+{
+	enum process p = child->row->process;
+
+	if (sig != SIGSEGV && sig != SIGBUS && sig != SIGABRT)
+		return;
+	if (p == PROCESS_MAILBOXD || p == PROCESS_IMAPD || p == PROCESS_POP3D)
+		log_error("if %s goes on ending so, the index of the store may be damaged: stop "
+			  "the suite, move index/data.mdb away, run \"mailctl store salvage\"",
+			process_name(p));
+}
+
 static void
 log_death(const struct child *child, int status)
 {
@@ -285,13 +299,15 @@ log_death(const struct child *child, int status)
 	/* Killed on our way out: on_timer has said so. */
 	if (child->state == CHILD_STOPPING && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		return;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
 		log_error("%s[%d] was ended by signal %d", name, (int)child->pid, WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0)
+		log_torn_index(child, WTERMSIG(status));
+	} else if (WEXITSTATUS(status) != 0) {
 		log_error(
 			"%s[%d] ended with status %d", name, (int)child->pid, WEXITSTATUS(status));
-	else if (child->state != CHILD_STOPPING)
+	} else if (child->state != CHILD_STOPPING) {
 		log_warning("%s[%d] ended", name, (int)child->pid);
+	}
 }
 
 static void
