@@ -20,9 +20,6 @@ enum {
 	PROGRESS_MS = 1000,
 	JSON_MAX = 256,
 };
-#define SLICE_BYTES (UINT64_C(1) << 20)
-/* Dead bytes that end the segment that is written to. */
-#define TAIL_GARBAGE (UINT64_C(64) << 20)
 #define TAIL_GARBAGE_ASKED (UINT64_C(64) << 10)
 
 struct compact_run {
@@ -46,8 +43,8 @@ options_slow(struct mailboxd *m)
 
 	return (struct compact_options){
 		.percent = COMPACT_PERCENT,
-		.tail_garbage = quarter < TAIL_GARBAGE ? quarter : TAIL_GARBAGE,
-		.bytes_max = SLICE_BYTES,
+		.tail_garbage = quarter < COMPACT_TAIL_GARBAGE ? quarter : COMPACT_TAIL_GARBAGE,
+		.bytes_max = COMPACT_SLICE,
 	};
 }
 

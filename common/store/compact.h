@@ -20,7 +20,10 @@ enum {
 	COMPACT_PERCENT = 60,
 	/* An emptied segment stays so long: readers may still hold places in it. */
 	COMPACT_GRACE_S = 600,
+	COMPACT_SLICE = 512 * 1024, /* bytes_max that keeps a slice near ten milliseconds */
 };
+/* tail_garbage for who waits for nothing. */
+#define COMPACT_TAIL_GARBAGE (UINT64_C(32) << 20)
 
 struct compact_options {
 	unsigned percent; /* as COMPACT_PERCENT; 100: whatever takes more than it needs */

@@ -2,6 +2,7 @@
 /* Owns the writing side of the measurements. */
 #include "tests/tools/store_bench/sender.h"
 
+#include "common/store/compact.h"
 #include "tests/tools/store_bench/mail.h"
 
 enum { HOUSEKEEPING_ROUNDS = 4, MINUTE_MS = 61000 };
@@ -151,6 +152,26 @@ sender_batch(struct sender *s, void (*work)(struct store_writer *, void *arg), v
 	after_commit(s);
 }
 
+/* What mailboxd does slowly, at once. */
+static void
+compact_all(struct sender *s)
+{
+	struct compact_options options = {.percent = COMPACT_PERCENT,
+		.tail_garbage = COMPACT_TAIL_GARBAGE,
+		.bytes_max = COMPACT_SLICE,
+		.last = writer_compact_last(s->writer)};
+	struct compact_slice slice;
+
+	do {
+		must(writer_compact(s->writer, &options, &slice), "compaction");
+		after_commit(s);
+		if (slice.next != COMPACT_SETTLES || s->checkpointer == NULL)
+			continue;
+		checkpointer_hurry(s->checkpointer);
+		(void)event_base_loop(s->base, EVLOOP_ONCE);
+	} while (slice.next != COMPACT_DONE);
+}
+
 void
 sender_housekeep(struct sender *s)
 {
@@ -161,4 +182,7 @@ sender_housekeep(struct sender *s)
 			must(writer_housekeep(s->writer, &more), "housekeeping");
 		bench_clock_skip(MINUTE_MS);
 	}
+	compact_all(s);
+	bench_clock_skip(COMPACT_GRACE_S * INT64_C(1000));
+	compact_all(s);
 }
