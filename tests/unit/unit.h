@@ -10,6 +10,7 @@
 #define TESTS_UNIT_UNIT_H
 
 #include <check.h>
+#include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -47,5 +48,16 @@ void unit_register(const char *name, unit_fill *fill);
 		ck_assert_msg(ck_same, "%s is \"%.*s\", not \"%s\"", #actual, (int)ck_s.len,       \
 			ck_s.data, ck_t);                                                          \
 	} while (0)
+
+/* A line of /proc/PID/maps: true for private memory that may be written, and where that is. */
+static inline bool
+unit_is_private_memory(const char *line, unsigned long *from, unsigned long *to)
+{
+	char *end;
+
+	*from = strtoul(line, &end, 16);
+	*to = *end == '-' ? strtoul(end + 1, &end, 16) : 0;
+	return *to > *from && strncmp(end, " rw-p ", 6) == 0;
+}
 
 #endif

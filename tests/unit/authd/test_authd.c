@@ -348,7 +348,7 @@ END_TEST
 static size_t
 count_in_memory(struct slice wanted)
 {
-	char path[64], line[512], rights[8];
+	char path[64], line[512];
 	unsigned long from, to;
 	size_t count = 0;
 
@@ -358,8 +358,7 @@ count_in_memory(struct slice wanted)
 	int memory = open(path, O_RDONLY | O_CLOEXEC);
 	must(maps != NULL && memory >= 0);
 	while (fgets(line, sizeof line, maps) != NULL) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 ||
-			strcmp(rights, "rw-p") != 0)
+		if (!unit_is_private_memory(line, &from, &to))
 			continue;
 		char *bytes = malloc(to - from);
 		must(bytes != NULL);

@@ -46,14 +46,13 @@ static size_t
 marks_in_memory(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
-	char line[512], rights[8];
+	char line[512];
 	unsigned long from, to;
 	size_t count = 0;
 
 	ck_assert_ptr_nonnull(maps);
 	while (fgets(line, sizeof line, maps) != NULL)
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 &&
-			strcmp(rights, "rw-p") == 0)
+		if (unit_is_private_memory(line, &from, &to))
 			count += marks_between((const char *)from, (const char *)to);
 	(void)fclose(maps);
 	return count;
