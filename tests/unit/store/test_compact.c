@@ -11,6 +11,7 @@
 
 #include "common/store/backup.h"
 #include "common/store/reader_private.h"
+#include "common/store/salvage.h"
 #include "common/store/writer_private.h"
 #include "tests/unit/store/churn.h"
 
@@ -311,6 +312,60 @@ START_TEST(verify_passes_over_bodies_that_move_under_it)
 }
 END_TEST
 
+/* Segments are gone, others were written by moves: nothing of that shows in a salvage. */
+START_TEST(a_salvage_finds_all_that_moved_and_nothing_that_is_gone)
+{
+	struct fixture f = {.options.segment_size_max = 200000};
+	struct writer_create create = {.account = ALICE, .name = SLICE("Work/Old")};
+	struct writer_copy copy = {.uids = {.account = ALICE, .mailbox = STORE_INBOX}};
+	struct salvage_options options = {.clock = NULL};
+	struct salvage_report report;
+	char path[128];
+
+	fixture_open(&f);
+	options.clock = &f.clock;
+	fixture_begin(&f);
+	ck_assert_ok(writer_mailbox_create(f.writer, &create));
+	fixture_commit(&f);
+	churn_append_all(&f, 1, 300);
+	copy.to = create.id;
+	fixture_begin(&f);
+	ck_assert_ok(writer_copy(f.writer, &copy));
+	fixture_commit(&f);
+	uid_set_clear(&copy.copied);
+	churn_append_all(&f, 301, 200);
+	churn_expunge_some(&f, 301, 501, 1);
+	churn_expunge_some(&f, 1, 301, 2);
+	churn_undelete_time_passes(&f);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)fixture_compact(&f, &churn_all);
+		churn_grace_passes(&f);
+	}
+	(void)fixture_compact(&f, &churn_all);
+	ck_assert(!churn_has_segment(&f, 1));
+	uint32_t validity = fixture_mailbox(&f, ALICE, "Work/Old").uidvalidity;
+	writer_close(f.writer);
+	(void)snprintf(path, sizeof(path), "%s/index", f.dir);
+	fixture_dir_remove(path);
+	ck_assert_ok(store_salvage(f.dir, &options, &report));
+	ck_assert_uint_eq(report.lost + report.damaged + report.filed + report.renewed, 0);
+	ck_assert_ok(writer_open(f.dir, &f.options, &f.writer));
+	f.reader = writer_reader(f.writer);
+	fixture_verify(&f);
+	churn_expect_all(&f, 1, 501);
+	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "INBOX").exists, 150);
+	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "Work/Old").exists, 300);
+	ck_assert_uint_eq(fixture_mailbox(&f, ALICE, "Work/Old").uidvalidity, validity);
+	/* And it goes on so. */
+	(void)fixture_compact(&f, &churn_all);
+	churn_grace_passes(&f);
+	(void)fixture_compact(&f, &churn_all);
+	fixture_log_check(&f);
+	fixture_verify(&f);
+	fixture_close(&f);
+}
+END_TEST
+
 /* The copying process asks for leave at each step. */
 struct steps {
 	int asks, leave;
@@ -412,5 +467,6 @@ UNIT(compact)
 	unit_add(tc, a_log_that_is_needed_is_not_carried_round);
 	unit_add(tc, a_segment_with_damaged_mail_stays_and_the_others_go);
 	unit_add(tc, verify_passes_over_bodies_that_move_under_it);
+	unit_add(tc, a_salvage_finds_all_that_moved_and_nothing_that_is_gone);
 	unit_add(tc, a_backup_while_segments_are_emptied_and_go_is_whole);
 }
