@@ -233,6 +233,16 @@ journal_repeat_stored(struct journal *j, struct kv_txn *txn, const struct kv_cha
 	change_counted(j);
 }
 
+/* Whether LMDB has given up on the index: only a new start can go on. */
+static void
+index_check(struct journal *j)
+{
+	if (j->broken || !kv_is_broken(j->kv))
+		return;
+	j->broken = true;
+	log_error("%s: the index could not be changed: no more changes by this process", j->dir);
+}
+
 enum fault
 journal_begin(struct journal *j, struct kv_txn *txn)
 {
@@ -244,11 +254,7 @@ journal_begin(struct journal *j, struct kv_txn *txn)
 	enum fault fault = cut_now(j);
 	if (fault == FAULT_OK)
 		fault = fault_of_host(kv_begin_write(j->kv, txn));
-	if (kv_is_broken(j->kv)) {
-		log_error("%s: the index could not be changed: no more changes by this process",
-			j->dir);
-		j->broken = true;
-	}
+	index_check(j);
 	if (fault != FAULT_OK)
 		return fault;
 	j->txn = txn;
@@ -343,7 +349,7 @@ commit_failed(struct journal *j, bool was_synced)
 {
 	changes_drop(j);
 	j->txn = NULL;
-	j->broken |= kv_is_broken(j->kv);
+	index_check(j);
 	if (cut_now(j) != FAULT_OK || !was_synced || segments_sync(j->segments) == FAULT_OK)
 		return;
 	j->must_cut = true;
