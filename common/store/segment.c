@@ -6,7 +6,6 @@
 #include "common/store/segment_private.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -170,64 +169,6 @@ segments_remove(struct segments *s, uint32_t segment)
 	return FAULT_OK;
 }
 
-static enum fault
-list_open(const struct segments *s, DIR **list)
-{
-	int copy = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	*list = copy >= 0 ? fdopendir(copy) : NULL;
-	if (*list != NULL)
-		return FAULT_OK;
-	enum fault fault = fault_from_errno(errno);
-	if (copy >= 0)
-		close(copy);
-	return fault;
-}
-
-enum fault
-segments_last(struct segments *s, struct segment_tail *tail)
-{
-	char name[SEGMENT_NAME_SIZE];
-	struct stat status;
-	DIR *list;
-	enum fault fault = list_open(s, &list);
-
-	*tail = (struct segment_tail){0};
-	if (fault != FAULT_OK)
-		return fault;
-	for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) &&
-			segment > tail->segment)
-			tail->segment = segment;
-	}
-	closedir(list);
-	if (tail->segment == 0)
-		return FAULT_OK;
-	if (fstatat(s->dir, segment_name(tail->segment, name), &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return fault_from_errno(errno);
-	tail->length = (uint64_t)status.st_size / SEGMENT_ALIGN * SEGMENT_ALIGN;
-	return FAULT_OK;
-}
-
-/* Removes every segment file past the tail's. */
-static enum fault
-later_remove(struct segments *s, uint32_t last)
-{
-	DIR *list;
-	enum fault fault = list_open(s, &list);
-
-	if (fault != FAULT_OK)
-		return fault;
-	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) && segment > last)
-			fault = segments_remove(s, segment);
-	}
-	closedir(list);
-	return fault;
-}
-
 /* Opens the tail's file and cuts it to the tail's length. */
 static enum fault
 tail_restore(struct segments *s, struct segment_tail tail)
@@ -256,7 +197,7 @@ segments_recover(struct segments *s, struct segment_tail tail)
 {
 	enum fault fault = tail_restore(s, tail);
 	if (fault == FAULT_OK)
-		fault = later_remove(s, tail.segment);
+		fault = segment_later_remove(s, tail.segment);
 	s->file_dirty = s->dir_dirty = true;
 	/* A backup has none. */
 	if (fault == FAULT_OK && s->key_is_known)
@@ -272,7 +213,7 @@ segments_cut(struct segments *s, struct segment_tail tail)
 		return FAULT_OK;
 	enum fault fault = tail_restore(s, tail);
 	if (fault == FAULT_OK)
-		fault = later_remove(s, tail.segment);
+		fault = segment_later_remove(s, tail.segment);
 	/* What is left may wait for its first sync, and the cut itself can be made durable. */
 	s->file_dirty = s->dir_dirty = true;
 	/* One that was done by half has to be done again, whatever the tail says now. */

@@ -29,6 +29,8 @@ struct segments {
 	uint8_t header_checksum[SEGMENT_CHECKSUM_SIZE]; /* of the last record */
 };
 
+/* Removes every segment file past this one. */
+MUST_USE enum fault segment_later_remove(struct segments *, uint32_t last);
 /* The key of the files that are there, or a new one. */
 void segment_key_find(struct segments *);
 /* Makes the copy of the key if there is none. */
