@@ -14,11 +14,12 @@
 
 #include "common/base/cursor.h"
 #include "common/store/backup.h"
+#include "mailctl/backup_stream.h"
 #include "mailctl/store_words.h"
 #include "mailctl/when.h"
 
-static const char usage[] =
-	"usage: mailctl store backup DIRECTORY [--keep N|AGE] [--store STORE]\n";
+static const char usage[] = "usage: mailctl store backup DIRECTORY [--keep N|AGE] [--store STORE]\n"
+			    "       mailctl store backup - [--state FILE] [--store STORE]\n";
 
 static void
 progress_show(void *arg, uint64_t bytes)
@@ -113,6 +114,8 @@ backup_run(struct mailctl *mailctl, const struct command *command, const char *c
 	enum status status = store_words_locate(mailctl, &w, from);
 	if (status != STATUS_OK)
 		return status;
+	if (strcmp(w.places[0], "-") == 0)
+		return backup_stream_run(mailctl, from, w.state);
 	/* Mail: nobody else's business. */
 	if (mkdir(w.places[0], 0700) < 0 && errno != EEXIST) {
 		complain("%s: %s", w.places[0], strerror(errno));

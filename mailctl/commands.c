@@ -85,11 +85,11 @@ static enum status run_stop(
 		"mail of an account that can come back")                                           \
 	C("store undelete", "ADDRESS EMAIL...|all", 2, COMMAND_ANY, MAILBOXD, false,               \
 		run_store_account, "bring it back")                                                \
-	C("store backup", "DIRECTORY [OPTION...]", 1, 5, MAILBOXD, false, backup_run,              \
+	C("store backup", "DIRECTORY|- [OPTION...]", 1, 5, MAILBOXD, false, backup_run,            \
 		"copy all mail there, or what is new since the last time")                         \
 	C("store backups", "DIRECTORY", 1, 1, MAILBOXD, false, backups_run,                        \
 		"the states that a backup keeps")                                                  \
-	C("store restore", "BACKUP [STORE] [OPTION...]", 1, 14, MAILBOXD, false, restore_run,      \
+	C("store restore", "BACKUP|- [STORE] [OPTION...]", 1, 14, MAILBOXD, false, restore_run,    \
 		"make a store before the start, or bring mail back into the running one")          \
 	C("store salvage", "[STORE]", 0, 1, MAILBOXD, false, salvage_run,                          \
 		"rebuild a lost index from the segments, before the start")                        \

@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/store/restore.h"
+#include "common/store/backup_stream.h"
 #include "mailctl/when.h"
 
 #define STORE_DIRECTORY MAILCTL_DATA "/store"
 
 static const char usage[] =
-	"usage: mailctl store restore BACKUP [STORE] [--at TIME]\n"
+	"usage: mailctl store restore BACKUP|- [STORE] [--at TIME]\n"
 	"       mailctl store restore BACKUP --account ADDRESS [--from ACCOUNT] [--at TIME]\n"
 	"           [--mailbox NAME] [--uid UID] [--email EMAIL]\n";
 
@@ -43,6 +43,19 @@ whole_complain(const char *from, const char *to, int64_t at, enum fault fault)
 		complain("%s: disk full", to);
 	else
 		restore_complain(from, at, fault);
+}
+
+static void
+stream_complain(const char *to, enum fault fault)
+{
+	if (fault == FAULT_DAMAGED)
+		complain("the stream was cut, or is not what was written; nothing was restored");
+	else if (fault == FAULT_CONFLICT)
+		complain("the streams do not follow on one another; nothing was restored");
+	else if (fault == FAULT_UNSUPPORTED)
+		complain("the stream is no backup that this program knows");
+	else
+		whole_complain("the stream", to, 0, fault);
 }
 
 static void
@@ -105,11 +118,17 @@ whole_run(const struct mailctl *mailctl, const struct store_words *w, int64_t at
 	options.directory = directory;
 	options.progress = !mailctl->json && isatty(STDERR_FILENO) == 1 ? progress_show : NULL;
 	options.arg = &shown;
-	enum fault fault = store_restore(w->places[0], to, &options, &result);
+	bool is_stream = strcmp(w->places[0], "-") == 0;
+	enum fault fault = is_stream ? store_restore_stream(STDIN_FILENO, to, &options, &result)
+				     : store_restore(w->places[0], to, &options, &result);
 	if (shown > 0)
 		fputc('\n', stderr);
+	if (fault != FAULT_OK && is_stream && fault != FAULT_EXPIRED) {
+		stream_complain(to, fault);
+		return STATUS_FAILED;
+	}
 	if (fault != FAULT_OK) {
-		whole_complain(w->places[0], to, at, fault);
+		whole_complain(is_stream ? "the stream" : w->places[0], to, at, fault);
 		return STATUS_FAILED;
 	}
 	whole_print(mailctl, &result);

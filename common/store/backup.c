@@ -15,10 +15,9 @@
 #include <unistd.h>
 
 #include "common/store/backup_private.h"
-#include "common/store/journal_walk.h"
 #include "common/store/reader.h"
 
-enum { TRIES = 5, FILES_OPEN = 4 };
+enum { TRIES = 5 };
 
 struct backup {
 	const char *from;
@@ -56,43 +55,6 @@ lock_take(struct backup *b)
 	return FAULT_OK;
 }
 
-static bool
-points_equal(const struct journal_point *a, const struct journal_point *b)
-{
-	return a->sequence == b->sequence && a->tail.segment == b->tail.segment &&
-		a->tail.length == b->tail.length &&
-		memcmp(a->chain, b->chain, sizeof(a->chain)) == 0;
-}
-
-/* Whether the log of the source goes on from where the earlier backup ended. */
-static enum fault
-history_check(const char *from, const struct journal_point *old)
-{
-	struct segment_files *files = NULL;
-	struct journal_walk walk;
-	char path[PATH_MAX];
-	uint64_t size;
-	enum fault fault = directory_path(from, "segments", path);
-
-	if (fault == FAULT_OK)
-		fault = segment_files_open(path, FILES_OPEN, &files);
-	if (fault != FAULT_OK)
-		return fault;
-	struct body_reader *bodies = body_reader_new(files);
-	if (bodies == NULL)
-		fault = FAULT_NOMEM;
-	/* A segment without life was removed: then nothing can be compared. */
-	else if (segment_files_size(files, old->tail.segment, &size) == FAULT_OK) {
-		journal_walk_init(&walk, files, bodies, old);
-		fault = journal_walk_commit(&walk, NULL, NULL);
-		if (fault == FAULT_NOT_FOUND)
-			fault = FAULT_CONFLICT;
-	}
-	body_reader_free(bodies);
-	segment_files_close(files);
-	return fault;
-}
-
 /* Whether the target may be written: empty, or an earlier backup of this store. */
 static enum fault
 target_check(struct backup *b, const struct backup_state *from)
@@ -106,12 +68,9 @@ target_check(struct backup *b, const struct backup_state *from)
 		return fault;
 	if (!b->options->may_update)
 		return FAULT_EXISTS;
-	if (old.store != from->store || old.point.sequence > from->point.sequence)
+	if (old.store != from->store)
 		return FAULT_CONFLICT;
-	if (old.point.sequence == from->point.sequence)
-		fault = points_equal(&old.point, &from->point) ? FAULT_OK : FAULT_CONFLICT;
-	else
-		fault = history_check(b->from, &old.point);
+	fault = backup_history_check(b->from, &old.point, &from->point);
 	b->old = old;
 	b->copy.done = old.point.tail;
 	return fault;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/store/backup_label.h"
 #include "common/store/backup_private.h"
 #include "common/store/journal_walk.h"
 
@@ -107,4 +108,44 @@ backup_check(const char *dir, struct kv_txn *index, const struct backup_range *r
 		fault = records_check(files, index, range);
 	segment_files_close(files);
 	return fault;
+}
+
+/* Whether the log goes on behind a point of it. */
+static enum fault
+log_goes_on(const char *from, const struct journal_point *old)
+{
+	struct segment_files *files = NULL;
+	struct journal_walk walk;
+	char path[PATH_MAX];
+	uint64_t size;
+	enum fault fault = directory_path(from, "segments", path);
+
+	if (fault == FAULT_OK)
+		fault = segment_files_open(path, FILES_OPEN, &files);
+	if (fault != FAULT_OK)
+		return fault;
+	struct body_reader *bodies = body_reader_new(files);
+	if (bodies == NULL)
+		fault = FAULT_NOMEM;
+	/* A segment without life was removed: then nothing can be compared. */
+	else if (segment_files_size(files, old->tail.segment, &size) == FAULT_OK) {
+		journal_walk_init(&walk, files, bodies, old);
+		fault = journal_walk_commit(&walk, NULL, NULL);
+		if (fault == FAULT_NOT_FOUND)
+			fault = FAULT_CONFLICT;
+	}
+	body_reader_free(bodies);
+	segment_files_close(files);
+	return fault;
+}
+
+enum fault
+backup_history_check(
+	const char *from, const struct journal_point *old, const struct journal_point *now)
+{
+	if (old->sequence > now->sequence)
+		return FAULT_CONFLICT;
+	if (old->sequence == now->sequence)
+		return backup_points_equal(old, now) ? FAULT_OK : FAULT_CONFLICT;
+	return log_goes_on(from, old);
 }

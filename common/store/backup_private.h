@@ -111,6 +111,13 @@ struct backup_range {
 MUST_USE enum fault backup_check(
 	const char *dir, struct kv_txn *index, const struct backup_range *);
 
+/*
+ * Whether the log of the store in from, which is at now, goes on from where a backup of it ended.
+ * FAULT_CONFLICT: it went another way, or is not yet there.
+ */
+MUST_USE enum fault backup_history_check(
+	const char *from, const struct journal_point *old, const struct journal_point *now);
+
 /* backup_snapshots.c: the states that are kept, by the time they were taken; newest first. */
 struct backup_times {
 	int64_t at[BACKUP_SNAPSHOTS_MAX + 1];

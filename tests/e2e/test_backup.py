@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: ISC
 """mailctl store backup, backups and restore: whole, to a time, an account, a mailbox, a message."""
 
+import hashlib
+import io
 import os
+import pty
 import random
 import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import threading
 import time
@@ -312,6 +316,116 @@ class Whole(Base):
                 i, "\n".join(noise.randbytes(35).hex() for _ in range(10000))))
         self.assertIn("disk full", self.ctl("backup", full, status=1))
         self.assertEqual(self.ctl("backups", full)[-1]["messages"], 0)
+
+
+class Stream(Base):
+    """Backups through a pipe."""
+
+    def write(self, *words, status=0):
+        command = [os.path.join(self.suite.binaries, "mailctl"), "--control",
+                   self.suite.settings["control"], "store", "backup", "-"] + list(words)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stdout if status == 0 else done.stderr.decode()
+
+    def restore(self, stream, *words, status=0, number=iter(range(100))):
+        """Into a directory of its own; gives that, or what was said."""
+        data = os.path.join(self.directory.name, "data%d" % next(number))
+        for name in ("", "store", "directory"):
+            os.mkdir(os.path.join(data, name))
+        done = subprocess.run([os.path.join(self.suite.binaries, "mailctl"), "--json", "store",
+                               "restore", "-", data + "/store"] + list(words), input=stream,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        if status != 0:
+            self.assertFalse(os.path.exists(data + "/store/index"))
+            return done.stderr.decode()
+        return data
+
+    def messages(self, data):
+        copy = os.path.join(data, "again")
+        os.mkdir(copy)
+        answer = self.suite.ctl("store", "backup", copy, "--store", data + "/store")
+        self.assertGreater(answer["bytes"], 0)
+        return self.suite.ctl("store", "backups", copy)[-1]["messages"]
+
+    def test_everything_and_what_follows(self):
+        state = os.path.join(self.directory.name, "state")
+        streams, times = [], []
+        for i in range(3):
+            self.append("INBOX", "message %d" % i)
+            self.suite.deliver(self.suite.bob, "Subject: %d\n\n%s" % (i, "x y\n" * 200000))
+            times.append(next_second())
+            streams.append(self.write("--state", state))
+            next_second()
+        self.assertLess(len(streams[1]), len(streams[0]))
+        data = self.restore(b"".join(streams))
+        self.assertEqual(self.messages(data), 6)
+        self.assertTrue(os.path.getsize(data + "/directory/data.mdb"))
+        self.assertEqual(self.messages(self.restore(streams[0] + streams[1])), 4)
+        self.assertEqual(self.messages(self.restore(b"".join(streams), "--at", "@%d" % times[1])), 4)
+        self.assertIn("do not follow", self.restore(streams[0] + streams[2], status=1))
+        self.assertIn("do not follow", self.restore(streams[1], status=1))
+        self.assertIn("does not reach back",
+                      self.restore(streams[0], "--at", "2020-01-01", status=1))
+        # Nothing new is a stream, too.
+        nothing = self.write("--state", state)
+        self.assertEqual(self.messages(self.restore(b"".join(streams) + nothing)), 6)
+
+    def test_a_stream_is_a_tar_archive(self):
+        self.append("INBOX", "message")
+        stream = self.write()
+        place = os.path.join(self.directory.name, "unpacked")
+        os.mkdir(place)
+        with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+            names = archive.getnames()
+            archive.extractall(place, filter="data")
+        self.assertEqual(names[0], "pabal-backup")
+        self.assertEqual(names[-1], "MANIFEST")
+        self.assertIn("segments/00000001.seg", names)
+        with open(os.path.join(place, "MANIFEST")) as manifest:
+            lines = [line.split() for line in manifest if not line.startswith("#")]
+        self.assertEqual([name for _, name in lines], names[:-1])
+        for digest, name in lines:
+            with open(os.path.join(place, name), "rb") as member:
+                self.assertEqual(hashlib.blake2b(member.read(), digest_size=32).hexdigest(), digest)
+
+    def test_cut_or_changed(self):
+        self.append("INBOX", "message")
+        stream = self.write()
+        moments = random.Random(SEED)
+        end = len(stream.rstrip(b"\0"))
+        for cut in [0, 100, end - 600] + [moments.randrange(end) for _ in range(6)]:
+            with self.subTest(cut=cut):
+                self.assertIn("was cut", self.restore(stream[:cut], status=1))
+        for _ in range(6):
+            at = moments.randrange(512, end - 1024)
+            with self.subTest(changed=at):
+                changed = stream[:at] + bytes([stream[at] ^ 1]) + stream[at + 1:]
+                if changed[at - at % 512:][:512].rstrip(b"\0") != b"":
+                    self.restore(changed, status=1)
+
+    def test_refusals(self):
+        state = os.path.join(self.directory.name, "state")
+        ours, theirs = pty.openpty()
+        done = subprocess.run([os.path.join(self.suite.binaries, "mailctl"), "--control",
+                               self.suite.settings["control"], "store", "backup", "-"],
+                              stdout=theirs, stderr=subprocess.PIPE, check=False)
+        os.close(ours)
+        os.close(theirs)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"terminal", done.stderr)
+        with open(state, "w") as file:
+            file.write("nonsense\n")
+        self.assertIn("does not follow", self.write("--state", state, status=1))
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([os.path.join(self.suite.binaries, "mailctl"), "--control",
+                               self.suite.settings["control"], "store", "backup", "-"],
+                              stdout=writer, stderr=subprocess.PIPE, check=False)
+        os.close(writer)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"nobody reads", done.stderr)
 
 
 class Load(Base):
