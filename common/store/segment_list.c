@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /* Which segment files there are, for who appends to them. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "common/base/directory.h"
 #include "common/store/segment_private.h"
 
 static enum fault
-list_open(const struct segments *s, DIR **list)
+last_note(void *arg, const char *name)
 {
-	int copy = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t *last = arg, segment;
 
-	*list = copy >= 0 ? fdopendir(copy) : NULL;
-	if (*list != NULL)
-		return FAULT_OK;
-	enum fault fault = fault_from_errno(errno);
-	if (copy >= 0)
-		close(copy);
-	return fault;
+	if (segment_name_parse(slice_text(name), &segment) && segment > *last)
+		*last = segment;
+	return FAULT_OK;
 }
 
 enum fault
@@ -27,40 +22,37 @@ segments_last(struct segments *s, struct segment_tail *tail)
 {
 	char name[SEGMENT_NAME_SIZE];
 	struct stat status;
-	DIR *list;
-	enum fault fault = list_open(s, &list);
 
 	*tail = (struct segment_tail){0};
-	if (fault != FAULT_OK)
+	enum fault fault = directory_each(s->dir, last_note, &tail->segment);
+	if (fault != FAULT_OK || tail->segment == 0)
 		return fault;
-	for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) &&
-			segment > tail->segment)
-			tail->segment = segment;
-	}
-	closedir(list);
-	if (tail->segment == 0)
-		return FAULT_OK;
 	if (fstatat(s->dir, segment_name(tail->segment, name), &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return fault_from_errno(errno);
 	tail->length = (uint64_t)status.st_size / SEGMENT_ALIGN * SEGMENT_ALIGN;
 	return FAULT_OK;
 }
 
+struct removal {
+	struct segments *segments;
+	uint32_t last;
+};
+
+static enum fault
+later_remove(void *arg, const char *name)
+{
+	struct removal *r = arg;
+	uint32_t segment;
+
+	if (!segment_name_parse(slice_text(name), &segment) || segment <= r->last)
+		return FAULT_OK;
+	return segments_remove(r->segments, segment);
+}
+
 enum fault
 segment_later_remove(struct segments *s, uint32_t last)
 {
-	DIR *list;
-	enum fault fault = list_open(s, &list);
+	struct removal r = {s, last};
 
-	if (fault != FAULT_OK)
-		return fault;
-	for (struct dirent *entry; fault == FAULT_OK && (entry = readdir(list)) != NULL;) {
-		uint32_t segment;
-		if (segment_name_parse(slice_text(entry->d_name), &segment) && segment > last)
-			fault = segments_remove(s, segment);
-	}
-	closedir(list);
-	return fault;
+	return directory_each(s->dir, later_remove, &r);
 }
