@@ -176,6 +176,9 @@ changes_begin(struct store_writer *w, struct compaction *c, const struct segment
 	enum fault fault = journal_changes_read(&walk, place, record, &c->walk.changes);
 
 	c->walk.changes_len = place->length;
+	/* What is at hand is on the heap, or nothing. */
+	if (fault != FAULT_OK)
+		c->walk.changes = (struct slice){0};
 	if (fault != FAULT_DAMAGED)
 		return fault;
 	/* No one can read it any more: nothing is lost with it. */
