@@ -430,17 +430,32 @@ END_TEST
 
 /* What a crash of the old program left behind the committed end. */
 static void
-segment_tear(const char *dir, const char *name)
+segment_tear(const char *dir, unsigned segment)
 {
 	char path[128], noise[1000];
 	uint64_t state = 7;
 
-	(void)snprintf(path, sizeof(path), "%s/segments/%s", dir, name);
+	(void)snprintf(path, sizeof(path), "%s/segments/%08u.seg", dir, segment);
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (char)fixture_random(&state, 256);
 	FILE *out = fopen(path, "a");
 	must(out != NULL && fwrite(noise, 1, sizeof(noise), out) == sizeof(noise));
 	must(fclose(out) == 0);
+}
+
+/* The number of the last segment. */
+static unsigned
+segment_last(const char *dir)
+{
+	char path[128];
+	unsigned last = 0;
+
+	for (unsigned i = 1; i < 100; i++) {
+		(void)snprintf(path, sizeof(path), "%s/segments/%08u.seg", dir, i);
+		if (access(path, F_OK) == 0)
+			last = i;
+	}
+	return last;
 }
 
 START_TEST(a_crash_of_the_old_program_is_made_good)
@@ -451,8 +466,9 @@ START_TEST(a_crash_of_the_old_program_is_made_good)
 	for (size_t i = 0; i < archives.gl_pathc; i++) {
 		struct fixture f;
 		old_store_unpack(&f, archives.gl_pathv[i]);
-		segment_tear(f.dir, "00000002.seg");
-		segment_tear(f.dir, "00000003.seg");
+		unsigned last = segment_last(f.dir);
+		segment_tear(f.dir, last);
+		segment_tear(f.dir, last + 1);
 		old_store_open(&f);
 		fixture_verify(&f);
 		dump_expect(&f, archives.gl_pathv[i]);
