@@ -37,6 +37,9 @@ struct shim_file {
 	uint64_t handle; /* 0: not one of ours */
 	bool synced; /* O_DSYNC or O_SYNC */
 	bool ignored; /* lock.mdb: shared memory, worth nothing after a crash */
+	dev_t device; /* closedir() and fclose() close unseen: the number may be another file's now
+		       */
+	ino_t inode;
 	char path[SHIM_PATH]; /* relative to the directory */
 };
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,8 +31,15 @@ shim_unlock(void)
 struct shim_file *
 shim_file(int fd)
 {
+	struct stat status;
+
 	if (fd < 0 || fd >= SHIM_FDS || files[fd].handle == 0)
 		return NULL;
+	if (syscall(SYS_fstat, fd, &status) < 0 || status.st_dev != files[fd].device ||
+		status.st_ino != files[fd].inode) {
+		files[fd].handle = 0;
+		return NULL;
+	}
 	return &files[fd];
 }
 
@@ -99,12 +107,15 @@ is_lock(const char *relative)
 void
 shim_file_opened(int fd, const char *relative, int flags)
 {
-	struct shim_file *f = &files[fd];
+	struct shim_file *f = &files[fd < SHIM_FDS ? fd : 0];
+	struct stat status;
 
-	if (fd >= SHIM_FDS) {
-		fprintf(stderr, "shim: more descriptors than it can count\n");
+	if (fd >= SHIM_FDS || syscall(SYS_fstat, fd, &status) < 0) {
+		fprintf(stderr, "shim: a descriptor that it cannot follow\n");
 		abort();
 	}
+	f->device = status.st_dev;
+	f->inode = status.st_ino;
 	f->handle = ++handles;
 	f->synced = (flags & O_DSYNC) != 0;
 	f->ignored = is_lock(relative);
