@@ -76,16 +76,21 @@ checkpoint_load(struct journal *j)
 	return checkpoint_read(j->file, &j->durable);
 }
 
+/*
+ * What is there may be by a process that died before it could sync it: the second record (the first
+ * is about to be written again), the names in our directory.
+ */
 static enum fault
 checkpoint_file_ensure(struct journal *j)
 {
 	char path[PATH_MAX];
 	enum fault fault = path_make(j->dir, "checkpoint", path);
 
-	if (fault != FAULT_OK || j->file >= 0)
+	if (fault != FAULT_OK)
 		return fault;
-	j->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (j->file < 0)
+		j->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (j->file < 0 || fdatasync(j->file) < 0)
 		return fault_from_errno(errno);
 	return directory_sync(j->dir);
 }

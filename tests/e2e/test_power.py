@@ -212,7 +212,6 @@ class Faults(PowerTest):
         else:
             self.faulty(seed, FAULT=f"{changes}{later}:{fault.rstrip('+')}")
 
-    @unittest.skip("skipped: the sync of names that failed while the store was made is not done again")
     def test_faults_while_the_store_is_made(self):
         made = self.played(1, 0)
         self.played(1, self.STEPS)
