@@ -8,6 +8,7 @@
 #include "common/store/writer_private.h"
 
 #include "common/base/bytes.h"
+#include "common/base/log.h"
 
 enum {
 	/* At most so much in one slice, to keep the writer's answers quick. */
@@ -78,10 +79,11 @@ writer_email_purge(struct store_writer *w, uint64_t email_id)
 		index_body_save(&w->txn, body_id, &body);
 }
 
-static enum fault
+/* True when some of the space cannot be given back now. */
+static bool
 punches_do(struct store_writer *w, bool *more)
 {
-	enum fault fault = FAULT_OK;
+	enum fault fault = FAULT_OK, failed = FAULT_OK;
 	struct kv_cursor cursor;
 	unsigned done = 0;
 
@@ -100,11 +102,17 @@ punches_do(struct store_writer *w, bool *more)
 			break;
 		if (fault == FAULT_OK)
 			kv_cursor_delete(&cursor);
+		else
+			failed = fault;
+		fault = FAULT_OK;
 		found = kv_next(&cursor);
 	}
 	kv_cursor_close(&cursor);
-	*more |= found && !w->must_settle;
-	return w->must_settle ? FAULT_OK : fault;
+	/* Space that is not given back now is so later: the rest of the house is kept. */
+	if (failed != FAULT_OK)
+		log_warning("store: cannot give space back: %s", fault_text(failed));
+	*more |= found && !w->must_settle && failed == FAULT_OK;
+	return failed != FAULT_OK;
 }
 
 static bool
@@ -164,14 +172,10 @@ writer_housekeep(struct store_writer *w, bool *more)
 	if (fault != FAULT_OK)
 		return fault;
 	/* First what an earlier commit has made dead, then what dies by this one. */
-	fault = punches_do(w, more);
-	if (fault != FAULT_OK) {
-		writer_abort(w);
-		return fault;
-	}
+	bool is_stuck = punches_do(w, more);
 	delivered_forget(w, more);
 	expunged_purge(w, more);
-	*more |= kv_count(&w->txn, INDEX_PUNCHES) > 0 &&
+	*more |= !is_stuck && kv_count(&w->txn, INDEX_PUNCHES) > 0 &&
 		(!w->must_settle || !w->options.checkpoints_apart);
 	return writer_commit(w);
 }
