@@ -24,6 +24,23 @@ message_lose(struct salvage *s, const struct store_message *m)
 		s->options.found(s->options.arg, &finding);
 }
 
+/* The email is lost, the body is not: it goes on without Return-Path and Delivered-To. */
+static void
+email_remake(struct salvage *s, const struct store_message *m)
+{
+	struct index_email email = {1, m->account, m->body_id, SLICE("")};
+	struct salvage_finding finding = {.account = m->account,
+		.mailbox = m->mailbox,
+		.uid = m->uid,
+		.email_id = m->email_id,
+		.text = "the first lines of the message are lost"};
+
+	index_email_save(&s->writer->txn, m->email_id, &email);
+	s->report->damaged++;
+	if (s->options.found != NULL)
+		s->options.found(s->options.arg, &finding);
+}
+
 /* What a message leads to is there, and as long as the message says; mended when it can be. */
 static bool
 message_is_whole(struct salvage *s, struct store_message *m, bool *changed)
@@ -32,9 +49,14 @@ message_is_whole(struct salvage *s, struct store_message *m, bool *changed)
 	struct index_email email;
 	struct index_body body;
 
-	if (m->uid == 0 || index_email_load(txn, m->email_id, &email) != FAULT_OK ||
-		email.account != m->account || email.body_id != m->body_id ||
-		index_body_load(txn, m->body_id, &body) != FAULT_OK)
+	if (m->uid == 0 || index_body_load(txn, m->body_id, &body) != FAULT_OK)
+		return false;
+	enum fault fault = index_email_load(txn, m->email_id, &email);
+	if (fault == FAULT_NOT_FOUND) {
+		email_remake(s, m);
+		fault = index_email_load(txn, m->email_id, &email);
+	}
+	if (fault != FAULT_OK || email.account != m->account || email.body_id != m->body_id)
 		return false;
 	*changed = m->prefix_len != email.prefix.len || m->structure_len != body.structure_len ||
 		m->size != email.prefix.len + body.plain_len;

@@ -134,10 +134,12 @@ id_pass(struct salvage *s, uint64_t id)
 
 /* What stands in META for this program alone, or is written anew at the end. */
 static enum fault
-meta_check(struct slice key, struct slice value, bool *keep)
+meta_check(struct salvage *s, struct slice key, struct slice value, bool *keep)
 {
 	bool is_format = slice_equal(key, SLICE(INDEX_META_FORMAT));
 
+	if (slice_equal(key, SLICE(INDEX_META_LOG_WHOLE)))
+		s->log_is_whole = value.len > 0;
 	*keep = !is_format && !slice_equal(key, SLICE("log")) &&
 		!slice_equal(key, SLICE(INDEX_META_UPGRADE));
 	if (!is_format || value.len != 8 || get_u64(value.data) <= STORE_FORMAT)
@@ -152,7 +154,7 @@ change_look(struct salvage *s, const struct kv_change *c, bool *keep)
 {
 	*keep = c->table != INDEX_CHANGES;
 	if (c->table == INDEX_META)
-		return meta_check(c->key, c->value, keep);
+		return meta_check(s, c->key, c->value, keep);
 	if ((c->table == INDEX_EMAILS || c->table == INDEX_BODIES) && c->key.len == 8)
 		id_pass(s, get_u64(c->key.data));
 	if (c->table == INDEX_EMAILS && c->key.len == 8)
@@ -257,8 +259,11 @@ commit_end(struct salvage *s)
 	l->damage = l->suspect = l->border = l->removed = false;
 	l->hidden = 0;
 	memset(l->digest, 0, sizeof(l->digest));
-	l->report.commits++;
-	return pending_settle(s);
+	enum fault fault = pending_settle(s);
+	/* Before the first commit stands what format 1 has left. */
+	if (l->report.commits++ == 0)
+		s->unlogged = l->candidates;
+	return fault;
 }
 
 /* A last record of a commit that follows: are those before it all there? */
@@ -393,9 +398,11 @@ on_damage(struct salvage *s)
 {
 	struct salvage_log *l = &s->log;
 
-	/* Blocks that were taken ahead and not given back; the next commit tells if they were. */
-	if (l->scan.zeros && l->scan.to_end)
+	/* Blocks taken ahead, of a store that was not closed; a full segment has none. */
+	if (l->scan.zeros && l->scan.to_end && l->scan.place.segment == l->scan.end.segment) {
+		damage_add(&l->damages, &l->scan.place);
 		return;
+	}
 	damage_note(s, &l->scan.place, "bytes that are no record");
 	l->report.skipped += l->scan.place.length;
 	l->hidden += l->scan.place.length;

@@ -196,6 +196,15 @@ id_take(struct store_writer *w, uint64_t id)
 	return id != 0 && id < w->next_id ? id : w->next_id++;
 }
 
+/* The record and the index must name a body alike. */
+static uint64_t
+body_id_take(struct store_writer *w, uint64_t id)
+{
+	if (id >= w->next_id && id < UINT64_MAX / 2)
+		w->next_id = id + 1;
+	return id;
+}
+
 static bool
 uid_is_free(struct store_writer *w, const struct segment_record *r, const struct writer_place *p)
 {
@@ -288,13 +297,13 @@ mail_file(struct salvage *s, const struct segment_place *place, const struct seg
 {
 	struct store_writer *w = s->writer;
 	struct index_body body = body_of(place, r), known;
-	uint64_t body_id = r->body_id;
+	uint64_t body_id = body_id_take(w, r->body_id);
 	bool is_known = index_body_load(&w->txn, body_id, &known) == FAULT_OK;
 
+	/* A copy that compaction made: the email of its first record may be long gone. */
 	if (is_known &&
 		(known.place.segment != place->segment || known.place.offset != place->offset))
-		is_known = false, body_id = 0;
-	body_id = id_take(w, body_id);
+		return w->txn.fault;
 	enum fault fault = message_file(s, r, body_id, &body);
 	if (fault == FAULT_OK && !is_known)
 		writer_body_add(w, body_id, &body, r->structure);
@@ -434,6 +443,12 @@ enum fault
 salvage_mail_file(struct salvage *s)
 {
 	s->candidates.count = s->log.candidates;
+	/*
+	 * What a whole log does not know had been purged: it is still in a segment, or the first
+	 * email of a body that compaction has copied.  Of a log that is not whole nobody can tell.
+	 */
+	if (!s->in_doubt)
+		s->candidates.count = s->log_is_whole ? 0 : s->unlogged;
 	enum fault fault = salvage_steps_run(s, candidates_step);
 
 	if (fault != FAULT_OK || s->wanted.count == 0)

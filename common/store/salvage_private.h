@@ -51,6 +51,8 @@ struct salvage {
 		uint64_t place;
 		uint64_t email_id;
 	} pending[SALVAGE_PENDING];
+	bool log_is_whole; /* it has told all that there was before it began */
+	size_t unlogged; /* so many of them are older than the log */
 	bool in_doubt; /* something is missing: whatever is made now must be logged */
 	/* repairing */
 	struct id_list wanted; /* bodies that are damaged, or missing */

@@ -282,6 +282,29 @@ head_write(struct segments *s)
 	return fault;
 }
 
+/* The kernel tells of lost pages once: a second sync would say that all is well. */
+static enum fault
+sync_failed(struct segments *s, const char *what)
+{
+	s->broken = fault_of_host(trouble(s, what));
+	return s->broken;
+}
+
+/*
+ * A full file ends with its last record, durably: zeros there would look like records that are
+ * lost, once the segments behind it have been removed.
+ */
+static enum fault
+file_finish(struct segments *s)
+{
+	if (s->file < 0 || s->allocated <= s->tail.length)
+		return FAULT_OK;
+	if (ftruncate(s->file, (off_t)s->tail.length) < 0)
+		return trouble(s, "give blocks back");
+	s->allocated = s->zeroed = s->tail.length;
+	return fsync(s->file) < 0 ? sync_failed(s, "sync") : FAULT_OK;
+}
+
 /* Begins a new file.  The old one is made durable first: segments_sync() knows only the last. */
 static enum fault
 roll_over(struct segments *s)
@@ -290,6 +313,8 @@ roll_over(struct segments *s)
 
 	if (s->file >= 0 && s->file_dirty)
 		fault = segments_sync(s);
+	if (fault == FAULT_OK)
+		fault = file_finish(s);
 	if (fault == FAULT_OK)
 		fault = file_open(s, s->tail.segment + 1, O_CREAT | O_TRUNC);
 	if (fault != FAULT_OK)
@@ -369,14 +394,6 @@ const uint8_t *
 segments_header_checksum(const struct segments *s)
 {
 	return s->header_checksum;
-}
-
-/* The kernel tells of lost pages once: a second sync would say that all is well. */
-static enum fault
-sync_failed(struct segments *s, const char *what)
-{
-	s->broken = fault_of_host(trouble(s, what));
-	return s->broken;
 }
 
 /* No guarantee hangs on it. */

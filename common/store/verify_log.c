@@ -114,9 +114,6 @@ on_damage(struct store_verify *v)
 	struct verify_log *l = v->log;
 	const struct segment_place *p = &l->scan.place;
 
-	/* Blocks taken ahead; what should stand there would be missed in the chain. */
-	if (l->scan.zeros && l->scan.to_end)
-		return;
 	if (was_removed(v, p->segment)) {
 		segment_pass(l, p->segment);
 		return;

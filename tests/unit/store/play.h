@@ -2,7 +2,7 @@
 /*
  * A store in random use, for tests that compare two states of it: two accounts, mail to one or
  * both, flags and keywords, copies, moves, expunges and what brings them back, mailboxes that are
- * made, renamed, deleted and subscribed, housekeeping, restarts.
+ * made, renamed, deleted and subscribed, housekeeping, compaction, restarts.
  */
 #ifndef TESTS_UNIT_STORE_PLAY_H
 #define TESTS_UNIT_STORE_PLAY_H
@@ -26,7 +26,7 @@ struct play_message {
 	uint32_t mailbox;
 	uint32_t uid;
 	uint64_t email_id;
-	uint64_t content; /* hash of prefix and body */
+	uint64_t content; /* hash of the body */
 	bool expunged;
 	struct body_handle body;
 };
