@@ -273,7 +273,8 @@ digest_check(struct salvage *s, const uint8_t *digest)
 	struct salvage_log *l = &s->log;
 	struct segment_place gap = {l->scan.place.segment, l->scan.place.offset, 0};
 
-	if (l->scan.record.mailbox == 1 && !l->damage && !l->removed &&
+	/* Before the first commit stands what format 1 has left. */
+	if (l->scan.record.mailbox == 1 && l->report.commits > 0 && !l->damage && !l->removed &&
 		memcmp(digest, l->digest, JOURNAL_CHAIN_SIZE) != 0)
 		damage_note(s, &gap, "records of mail are missing before this place");
 }

@@ -250,6 +250,20 @@ play_dump(struct fixture *f)
 	return kept;
 }
 
+void
+play_compare(uint64_t seed, const char *before, const char *after)
+{
+	size_t line = 0;
+
+	for (size_t i = 0; before[i] != '\0' && before[i] == after[i]; i++)
+		if (before[i] == '\n')
+			line = i + 1;
+	if (strcmp(before, after) != 0)
+		ck_abort_msg("SEED=%llu\nbefore: %.*s\nafter:  %.*s", (unsigned long long)seed,
+			(int)strcspn(before + line, "\n"), before + line,
+			(int)strcspn(after + line, "\n"), after + line);
+}
+
 static void
 message_look(struct fixture *f, struct play_state *s, const struct store_message *m, bool expunged)
 {

@@ -19,6 +19,8 @@ struct play {
 void play_round(struct play *);
 /* The whole store as text, without what a salvage does not bring back; to be freed. */
 char *play_dump(struct fixture *);
+/* Fails with the first line that is not the same. */
+void play_compare(uint64_t seed, const char *before, const char *after);
 
 /* What a client may remember. */
 struct play_message {

@@ -269,21 +269,6 @@ store_play(struct salvaging *s, uint64_t seed)
 		play_round(&s->play);
 }
 
-/* Shows the first line that is not the same. */
-static void
-lines_compare(uint64_t seed, const char *before, const char *after)
-{
-	size_t line = 0;
-
-	for (size_t i = 0; before[i] != '\0' && before[i] == after[i]; i++)
-		if (before[i] == '\n')
-			line = i + 1;
-	if (strcmp(before, after) != 0)
-		ck_abort_msg("SEED=%llu\nbefore: %.*s\nafter:  %.*s", (unsigned long long)seed,
-			(int)strcspn(before + line, "\n"), before + line,
-			(int)strcspn(after + line, "\n"), after + line);
-}
-
 START_TEST(whole_segments_give_back_all)
 {
 	static struct salvaging s;
@@ -296,7 +281,7 @@ START_TEST(whole_segments_give_back_all)
 		index_lose(&s.play.f);
 		salvage(&s.play.f, &report);
 		char *after = play_dump(&s.play.f);
-		lines_compare(seed + round, before, after);
+		play_compare(seed + round, before, after);
 		must(report.lost + report.damaged + report.filed + report.renewed == 0);
 		fixture_log_check(&s.play.f);
 		free(before);
@@ -335,7 +320,7 @@ damaged_round(struct salvaging *s, uint64_t seed)
 	salvage(&s->play.f, &report);
 	char *second = play_dump(&s->play.f);
 	if (getenv("SALVAGE_TWICE") != NULL)
-		lines_compare(seed, first, second);
+		play_compare(seed, first, second);
 	free(first);
 	free(second);
 	for (unsigned i = 0; i < 5; i++)
