@@ -80,6 +80,15 @@ MUST_USE enum fault salvage_steps_run(struct salvage *, salvage_step *);
 /* salvage_log.c: does again what the log says, in an empty index. */
 MUST_USE enum fault salvage_log_read(struct salvage *);
 
+/* salvage_gap.c: a gap as long as the damage that was seen; one of unknown length. */
+void salvage_doubt_bounded(struct salvage *);
+void salvage_doubt_unbounded(struct salvage *);
+/*
+ * A number may be missing because housekeeping removed the segment: a later commit says so.  Those
+ * before the first segment need no reason: nothing that is known comes from before them.
+ */
+MUST_USE enum fault salvage_removals_find(struct salvage *);
+
 /* salvage_mail.c */
 /* Looks at every body's bytes; takes out those that are damaged. */
 MUST_USE enum fault salvage_bodies_check(struct salvage *);
@@ -95,8 +104,9 @@ MUST_USE enum fault salvage_mailboxes_mend(struct salvage *);
 MUST_USE enum fault salvage_mailbox_ensure(
 	struct salvage *, uint64_t account, uint32_t mailbox, struct writer_place *);
 
-/* salvage_counts.c: everything that is counted, and messages whose bytes are gone. */
+/* salvage_messages.c: messages whose bytes are gone; what accounts and mailboxes count. */
 MUST_USE enum fault salvage_messages_mend(struct salvage *);
+/* salvage_counts.c: emails, bodies, segments. */
 MUST_USE enum fault salvage_counts_mend(struct salvage *);
 
 #endif
